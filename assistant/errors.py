@@ -1,0 +1,73 @@
+"""Everything that the assistant raises on purpose. Each message is one sentence that says what to do.
+
+AssistantError
+├── BadRequest             what the browser or the command line sent can't be used
+├── LeaseLost              another worker has this answer: stop without writing
+├── AnswerCancelled        the reader pressed Stop
+└── ModelError             the model server failed; `code` is stable, the message is for the reader
+    ├── ModelUnreachable   refused, no route, unknown host
+    ├── ModelLoading       it answers, but is not ready yet (downloading or loading weights)
+    ├── ModelRejected      401, 403, 404 or another 4xx that isn't an overflow
+    ├── ContextOverflow    the prompt is longer than the context window
+    ├── ModelTimeout       no first token, or too long a gap between tokens
+    └── StreamBroken       an error event, or the end of the stream without a finish_reason
+"""
+
+from __future__ import annotations
+
+
+class AssistantError(Exception):
+    """Base of all; `str(error)` can be shown to a person as it is."""
+
+
+class BadRequest(AssistantError):
+    pass
+
+
+class LeaseLost(AssistantError):
+    pass
+
+
+class AnswerCancelled(AssistantError):
+    pass
+
+
+class ModelError(AssistantError):
+    code = "model_error"
+
+
+class ModelUnreachable(ModelError):
+    code = "unreachable"
+
+
+class ModelLoading(ModelError):
+    """percent: how much of the weights has come, or None when that isn't known."""
+
+    code = "loading"
+
+    def __init__(self, message: str, percent: int | None = None) -> None:
+        super().__init__(message)
+        self.percent = percent
+
+
+class ModelRejected(ModelError):
+    code = "rejected"
+
+
+class ContextOverflow(ModelError):
+    """prompt_tokens and context_tokens as the server told them, or None."""
+
+    code = "overflow"
+
+    def __init__(self, message: str, prompt_tokens: int | None = None, context_tokens: int | None = None) -> None:
+        super().__init__(message)
+        self.prompt_tokens = prompt_tokens
+        self.context_tokens = context_tokens
+
+
+class ModelTimeout(ModelError):
+    code = "timeout"
+
+
+class StreamBroken(ModelError):
+    code = "broken_stream"

@@ -1,0 +1,158 @@
+"""What the database knows of conversations. An answer is the log of its events; the other columns are read from that log.
+
+Every read of a conversation goes through `Conversation.objects.visible_to(user)`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from indexer.models import Repository, Snapshot
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def visible_to(self, user: Any) -> ConversationQuerySet:
+        """The conversations that `user` may read: their own, on repositories that they may still read."""
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(owner=user, repository__in=Repository.objects.visible_to(user))
+
+
+class Conversation(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="+")
+    title = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-updated_at"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Answer(models.Model):
+    """A question and the answer to it. A worker holds it by `lease_token` until `leased_until`.
+
+    `id` is chosen by the client, so that asking twice over a broken connection asks once.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    class Route(models.TextChoices):
+        AUTO = "auto"
+        CODE = "code"
+        GENERAL = "general"
+        SEARCH = "search"
+
+    FINAL_STATES = (State.COMPLETED, State.FAILED, State.CANCELLED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="answers")
+    number = models.PositiveIntegerField(help_text="1 for the conversation's first question.")
+    question = models.TextField()
+    requested_route = models.CharField(max_length=10, choices=Route, default=Route.AUTO)
+    requested_model = models.CharField(max_length=200, blank=True)
+    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    cancel_requested = models.BooleanField(default=False)
+    lease_token = models.UUIDField(null=True, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    last_seq = models.PositiveIntegerField(default=0)
+
+    text = models.TextField(blank=True, help_text="The deltas since the last reset, joined; written when the answer ends.")
+    route = models.CharField(max_length=10, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        indexes = [models.Index(fields=["state", "leased_until"])]
+
+    def __str__(self) -> str:
+        return self.question[:80]
+
+
+class AnswerEvent(models.Model):
+    """One entry of an answer's log. Only `assistant.events` writes and reads these; docs/protocol.md lists the kinds."""
+
+    class Kind(models.TextChoices):
+        STATUS = "status"
+        ROUTE = "route"
+        PASSAGES = "passages"
+        DELTA = "delta"
+        CITATION = "citation"
+        RESET = "reset"
+        COMPLETED = "completed"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    answer = models.ForeignKey(Answer, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField(help_text="1, 2, 3, … within one answer, without gaps.")
+    kind = models.CharField(max_length=10, choices=Kind)
+    payload = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["seq"]
+        constraints = [models.UniqueConstraint(fields=["answer", "seq"], name="one_event_a_seq")]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.kind}"
+
+
+class AnswerCitation(models.Model):
+    """A citation of a finished answer, as its last `citation` event told it."""
+
+    answer = models.ForeignKey(Answer, on_delete=models.CASCADE, related_name="citations")
+    start = models.PositiveIntegerField(help_text="Where it stands in the answer's text, in code points.")
+    number = models.PositiveIntegerField()
+    path = models.CharField(max_length=1000)
+    start_line = models.PositiveIntegerField()
+    end_line = models.PositiveIntegerField()
+    commit = models.CharField(max_length=64, blank=True)
+    blob = models.CharField(max_length=64, blank=True)
+    verified = models.BooleanField()
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["start", "number"]
+
+    def __str__(self) -> str:
+        return f"[{self.number}] {self.path}:{self.start_line}-{self.end_line}"
+
+
+class ModelEndpoint(models.Model):
+    """What the answerer last saw of a model server, so that the web process can tell without asking it.
+
+    One row a route ("code", "general"). `state` is "ready", "downloading", "loading" or "unreachable"; `percent` counts
+    while downloading; `demonstration` says that this model is too small for real answers.
+    """
+
+    route = models.CharField(max_length=10, primary_key=True)
+    state = models.CharField(max_length=12)
+    message = models.CharField(max_length=500, blank=True)
+    percent = models.PositiveSmallIntegerField(null=True)
+    model = models.CharField(max_length=200, blank=True)
+    context_tokens = models.PositiveIntegerField(null=True)
+    demonstration = models.BooleanField(default=False)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.route}: {self.state}"

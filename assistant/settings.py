@@ -1,0 +1,232 @@
+"""All settings, read from the environment with the prefix SEXTANT_. docs/configuration.md lists them, and a test holds it
+complete. A value that can't be read stops the program with one sentence."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from environs import Env, EnvError
+
+from assistant.local_secret import local_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env(prefix="SEXTANT_")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _one_of(*choices: str) -> Any:
+    def check(value: str) -> None:
+        if value not in choices:
+            raise EnvError(f"must be one of {', '.join(choices)}, not {value!r}")
+
+    return check
+
+
+try:
+    # --- where things are -------------------------------------------------------------------------------------------
+    DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").resolve()
+    CACHE_DIR = env.path("CACHE_DIR", default=Path.home() / ".cache" / "sextant").resolve()
+    INDEX_ROOT = env.path("INDEX_ROOT", default=DATA_DIR / "indexes").resolve()
+    CLONE_ROOT = DATA_DIR / "clones"
+
+    # --- web ----------------------------------------------------------------------------------------------------------
+    DEBUG = env.bool("DEBUG", default=False)
+    HOST = env.str("HOST", default="127.0.0.1")
+    PORT = env.int("PORT", default=8000)
+    SIGN_IN = env.str("SIGN_IN", default="free" if _is_loopback(HOST) else "required", validate=_one_of("free", "required"))
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+    SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
+    SECRET_KEY = env.str("SECRET_KEY", default="") or local_secret_key(DATA_DIR)
+    LOG_LEVEL = env.str("LOG_LEVEL", default="INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR"))
+    DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'sextant.sqlite3'}")
+    REDIS_URL = env.str("REDIS_URL", default="")
+
+    # --- model servers --------------------------------------------------------------------------------------------------
+    CODE_MODEL_URL = env.str("CODE_MODEL_URL", default="").rstrip("/")
+    CODE_MODEL_NAME = env.str("CODE_MODEL_NAME", default="")
+    CODE_MODEL_API_KEY = env.str("CODE_MODEL_API_KEY", default="")
+    CODE_MODEL_CONTEXT = env.int("CODE_MODEL_CONTEXT", default=0)
+    GENERAL_MODEL_URL = env.str("GENERAL_MODEL_URL", default="").rstrip("/")
+    GENERAL_MODEL_NAME = env.str("GENERAL_MODEL_NAME", default="")
+    GENERAL_MODEL_API_KEY = env.str("GENERAL_MODEL_API_KEY", default="")
+    GENERAL_MODEL_CONTEXT = env.int("GENERAL_MODEL_CONTEXT", default=0)
+    CONNECT_TIMEOUT_S = env.float("CONNECT_TIMEOUT_S", default=5.0)
+    FIRST_TOKEN_TIMEOUT_S = env.float("FIRST_TOKEN_TIMEOUT_S", default=300.0)
+    TOKEN_GAP_TIMEOUT_S = env.float("TOKEN_GAP_TIMEOUT_S", default=60.0)
+
+    # --- the embedded model -----------------------------------------------------------------------------------------------
+    EMBEDDED_MODEL = env.str("EMBEDDED_MODEL", default="auto", validate=_one_of("auto", "coder", "demonstration", "off"))
+    EMBEDDED_HOST = env.str("EMBEDDED_HOST", default="127.0.0.1")
+    EMBEDDED_PORT = env.int("EMBEDDED_PORT", default=8011)
+    EMBEDDED_CONTEXT = env.int("EMBEDDED_CONTEXT", default=4096)
+    EMBEDDED_WEIGHTS = env.str("EMBEDDED_WEIGHTS", default="")
+    OFFLINE = env.bool("OFFLINE", default=False)
+
+    # --- answers ------------------------------------------------------------------------------------------------------------
+    EVIDENCE_TOKENS = env.int("EVIDENCE_TOKENS", default=0)
+    ANSWER_TOKENS = env.int("ANSWER_TOKENS", default=0)
+    ANSWER_LEASE_S = env.float("ANSWER_LEASE_S", default=15.0)
+    ANSWER_ATTEMPTS = env.int("ANSWER_ATTEMPTS", default=2)
+    ANSWER_CONCURRENCY = env.int("ANSWER_CONCURRENCY", default=200)
+
+    # --- indexing -------------------------------------------------------------------------------------------------------------
+    EMBEDDER = env.str("EMBEDDER", default="minilm")
+    FAISS_DEVICE = env.str("FAISS_DEVICE", default="auto", validate=_one_of("auto", "cpu", "gpu"))
+    MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=1_000_000)
+    PARSE_DEADLINE_S = env.float("PARSE_DEADLINE_S", default=5.0)
+    PARSE_PROCESSES = env.int("PARSE_PROCESSES", default=0)
+    INDEX_LEASE_S = env.float("INDEX_LEASE_S", default=30.0)
+except (EnvError, ValueError) as error:
+    sys.exit(f"Sextant can't start: {error}")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "django_tasks",
+    "django_tasks_db",
+    "indexer",
+    "assistant",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "assistant.sign_in.SignInMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "assistant.urls"
+ASGI_APPLICATION = "assistant.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": parts.path[1:] if parts.path.startswith("//") else parts.path,
+            "OPTIONS": {
+                # Several processes write: take the write lock at BEGIN, wait for it, and let readers go on.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA mmap_size=134217728;",
+            },
+        }
+    if parts.scheme in ("postgres", "postgresql"):
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path.lstrip("/"),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "CONN_HEALTH_CHECKS": True,
+        }
+    sys.exit("Sextant can't start: SEXTANT_DATABASE_URL must begin with sqlite:/// or postgresql://.")
+
+
+DATABASES = {"default": _database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Without Redis each process has its own layer, and consumers find new events by polling the database.
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["index"]}}
+
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign-in"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "manifest-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["dompurify"],
+    }
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "assistant.static_files.ModuleManifestStorage"},
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{", "datefmt": "%H:%M:%S"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "assistant": {"level": LOG_LEVEL},
+        "indexer": {"level": LOG_LEVEL},
+        "django_tasks": {"level": "WARNING"},
+        "django_tasks_db": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,35 @@
+"""Everything that the indexer raises on purpose. Each message is one sentence that says what to do.
+
+IndexerError
+├── SourceError            the folder, URL or ref can't be read
+├── SnapshotError          a snapshot directory is missing, incomplete or of another version
+├── EmbedderError          the embedding model can't be loaded
+├── VectorIndexError       FAISS is missing, doubled, or has no GPU though one was asked for
+└── BuildCancelled         the build was asked to stop; the live snapshot is untouched
+"""
+
+from __future__ import annotations
+
+
+class IndexerError(Exception):
+    """Base of all; `str(error)` can be shown to a person as it is."""
+
+
+class SourceError(IndexerError):
+    pass
+
+
+class SnapshotError(IndexerError):
+    pass
+
+
+class EmbedderError(IndexerError):
+    pass
+
+
+class VectorIndexError(IndexerError):
+    pass
+
+
+class BuildCancelled(IndexerError):
+    pass

@@ -1,0 +1,107 @@
+"""What the database knows of repositories: their owners, their snapshots on disk, and the jobs that build these.
+
+Every read of a repository goes through `Repository.objects.visible_to(user)`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+
+class RepositoryQuerySet(models.QuerySet["Repository"]):
+    def visible_to(self, user: Any) -> RepositoryQuerySet:
+        """The repositories that `user` may read: the only door to them.
+
+        Public ones are visible to everybody who can sign in, private ones to their owner and to superusers.
+        """
+        if not user.is_authenticated:
+            return self.none()
+        if user.is_superuser:
+            return self
+        return self.filter(models.Q(visibility=Repository.Visibility.PUBLIC) | models.Q(owner=user))
+
+
+class Repository(models.Model):
+    """A source that is indexed under a name. `source` is an absolute folder or a git URL."""
+
+    class Visibility(models.TextChoices):
+        PRIVATE = "private"
+        PUBLIC = "public"
+
+    name = models.CharField(max_length=100, unique=True)
+    source = models.CharField(max_length=1000)
+    ref = models.CharField(max_length=250, blank=True, help_text="Branch, tag or commit; empty for the folder as it is, or HEAD.")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
+    live_snapshot = models.ForeignKey("Snapshot", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = RepositoryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "repositories"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Snapshot(models.Model):
+    """One published index of a repository: a directory under INDEX_ROOT that never changes, but for gaining its vectors."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="snapshots")
+    commit = models.CharField(max_length=64, blank=True, help_text="Empty when the folder is not under git.")
+    ref = models.CharField(max_length=250, blank=True)
+    dirty = models.BooleanField(default=False, help_text="The folder held changes that were not committed.")
+    files = models.PositiveIntegerField(default=0)
+    chunks = models.PositiveIntegerField(default=0)
+    embedded = models.PositiveIntegerField(default=0, help_text="Chunks that have a vector in this snapshot.")
+    skipped = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.repository} @ {self.commit[:7] or 'folder'}"
+
+    @property
+    def directory(self) -> Path:
+        return Path(settings.INDEX_ROOT) / str(self.repository_id) / str(self.pk)
+
+
+class IndexJob(models.Model):
+    """One build, waiting or running. A worker holds it by `lease_token` until `leased_until`."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="jobs")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    stage = models.CharField(max_length=12, blank=True)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    message = models.TextField(blank=True, help_text="Why it failed, in one sentence.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_token = models.UUIDField(null=True, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    report = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.repository}: {self.state}"

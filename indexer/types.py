@@ -1,0 +1,198 @@
+"""The values that pass between the indexer's modules, all frozen.
+
+A source is walked into `SourceFile`s, each is parsed into a `ParsedFile` of `Chunk`s, `Definition`s and `Reference`s, and
+a search returns `Passage`s: chunks with the reason why they were retrieved. Lines are counted from 1 and ranges include
+both ends. Paths are relative to the repository's root, with forward slashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Signal = Literal["lexical", "dense", "symbol"]
+Stage = Literal["reading", "parsing", "publishing", "embedding", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file as the source gives it, before anything has looked inside.
+
+    blob: the git object id (40 hex digits) of `read()`'s bytes, whether or not git has that object.
+    """
+
+    path: str
+    size: int
+    blob: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was left out, and why: one of the keys of the report, such as "binary" or "too large"."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of one file that is indexed as a unit.
+
+    symbol: the symbol path ("Session.request"), or the heading path of prose ("Install > Linux"), or "".
+    kind: "function", "method", "class", "interface", "module", "type", "section", "cell", "lines", …
+    """
+
+    start_line: int
+    end_line: int
+    symbol: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """name: "request"; qualified_name: "Session.request"; line: where the name stands; signature: the first line, stripped."""
+
+    name: str
+    qualified_name: str
+    kind: str
+    line: int
+    start_line: int
+    end_line: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A use of a name: kind is "call", "type", "import", "inherit" or "name"."""
+
+    name: str
+    line: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """What was found in one file. `text` is its whole text with line ends as "\\n"; `header` its docstring or head comment.
+
+    note: "" or why the file was cut by lines instead of along definitions ("parser took longer than 5 s").
+    """
+
+    language: str
+    text: str
+    chunks: tuple[Chunk, ...]
+    definitions: tuple[Definition, ...] = ()
+    references: tuple[Reference, ...] = ()
+    header: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one signal ranked a passage: rank from 1, and that signal's own score."""
+
+    signal: Signal
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that a search returned, best first. `score` orders the passages of one search and means nothing beyond it."""
+
+    chunk_id: int
+    path: str
+    blob: str
+    start_line: int
+    end_line: int
+    symbol: str
+    kind: str
+    language: str
+    text: str
+    score: float
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStep:
+    """One line of "how this was found": name ("Lexical"), detail ("41 chunks for guard, endpoint"), took_ms."""
+
+    name: str
+    detail: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """passages best first; `matched_terms`/`missing_terms`: the query's content words that the index does or doesn't hold.
+
+    vectors: whether the dense signal took part (False until the snapshot has its vectors).
+    symbols: the names in the query that are defined in this repository.
+    """
+
+    passages: tuple[Passage, ...]
+    steps: tuple[SearchStep, ...]
+    vectors: bool
+    symbols: tuple[str, ...] = ()
+    matched_terms: tuple[str, ...] = ()
+    missing_terms: tuple[str, ...] = ()
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as a snapshot keeps it."""
+
+    path: str
+    blob: str
+    language: str
+    lines: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """manifest.json of a snapshot directory. `skipped` maps a reason to a number of files."""
+
+    schema: int
+    chunker: int
+    repository: str
+    ref: str
+    commit: str
+    dirty: bool
+    created_at: str
+    files: int
+    chunks: int
+    definitions: int
+    embedder: str
+    dimension: int
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    skipped_examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a build is: `done` of `total` units of `stage` (files while reading and parsing, chunks while embedding)."""
+
+    stage: Stage
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What `index_repo --json` prints."""
+
+    repository: str
+    snapshot: str
+    commit: str
+    files: int
+    chunks: int
+    embedded: int
+    reused: int
+    skipped: Mapping[str, int]
+    searchable_after_s: float
+    seconds: float
