@@ -35,7 +35,9 @@ class Repository(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     source = models.CharField(max_length=1000)
-    ref = models.CharField(max_length=250, blank=True, help_text="Branch, tag or commit; empty for the folder as it is, or HEAD.")
+    ref = models.CharField(
+        max_length=250, blank=True, help_text="Branch, tag or commit; empty for the folder as it is, or HEAD."
+    )
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
     live_snapshot = models.ForeignKey("Snapshot", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
