@@ -4,6 +4,8 @@ AssistantError
 ├── BadRequest             what the browser or the command line sent can't be used
 ├── LeaseLost              another worker has this answer: stop without writing
 ├── AnswerCancelled        the reader pressed Stop
+├── WeightsError           the embedded model's weights can't be had
+│   └── DiskFull           there is no room for them
 └── ModelError             the model server failed; `code` is stable, the message is for the reader
     ├── ModelUnreachable   refused, no route, unknown host
     ├── ModelLoading       it answers, but is not ready yet (downloading or loading weights)
@@ -29,6 +31,14 @@ class LeaseLost(AssistantError):
 
 
 class AnswerCancelled(AssistantError):
+    pass
+
+
+class WeightsError(AssistantError):
+    pass
+
+
+class DiskFull(WeightsError):
     pass
 
 

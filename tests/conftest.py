@@ -1,0 +1,20 @@
+"""What all tests share: the small model's weights, fetched as a person's machine fetches them and kept outside the clone.
+
+A file of tests names what it needs with a mark: `integration` (real parts and processes), `browser` (Chromium),
+`event_log` (run again on PostgreSQL with Redis by `make test`). A test without a mark loads neither torch nor FAISS.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from assistant.weights import DEMONSTRATION, fetch, network_sources
+
+
+@pytest.fixture(scope="session")
+def demonstration_weights() -> Path:
+    """The 98 MB model that protocol tests run with; its answers are unusable on purpose."""
+    return fetch(DEMONSTRATION, settings.CACHE_DIR, sources=network_sources())
