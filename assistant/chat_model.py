@@ -1,0 +1,506 @@
+"""The one way to a language model: OpenAI chat completions over HTTP, whoever serves them.
+
+vLLM, the embedded llama.cpp server and whatever a team already runs speak this protocol; they differ in how they count tokens
+and in how they refuse, and this module is the only one that knows. What holds here:
+
+* A stream counts as complete only with a `finish_reason`, no error event, and `[DONE]`: `[DONE]` alone proves nothing (vLLM
+  sends it after an engine error), and a killed server ends in a silent EOF. Everything else raises a `ModelError`.
+* Closing the generator that `stream()` returns closes the connection, which is what ends generation at the server.
+* Tokens are counted by the server's own tokenizer. Only where a server has none is the count estimated, and then too high.
+
+Not the openai package: it retries by itself, hides the end of a stream and knows neither tokenizer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import json
+import logging
+import math
+import re
+import socket
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent, SSEError
+
+from assistant.errors import (
+    ContextOverflow,
+    ModelError,
+    ModelLoading,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnreachable,
+    StreamBroken,
+)
+
+logger = logging.getLogger(__name__)
+
+# Answers about code should not be inventive; 0 makes small models repeat themselves.
+TEMPERATURE = 0.2
+TOKEN_CACHE_SIZE = 50_000
+# Where no tokenizer can be asked. Llama 2's has about 2.7 bytes a token on code, newer ones more.
+ESTIMATED_BYTES_A_TOKEN = 2.5
+ESTIMATED_TOKENS_A_MESSAGE = 12
+
+Role = Literal["system", "user", "assistant"]
+Tokenizer = Literal["vllm", "llamacpp", "estimate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is served. url: without `/v1`; name: "" for the first that it serves; context_tokens: 0 to ask it.
+
+    embedded: it is this installation's own server, which is being started or restarted when it can't be reached.
+    """
+
+    url: str
+    name: str = ""
+    api_key: str = field(default="", repr=False)
+    context_tokens: int = 0
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a server says of the model that it would use. context_tokens: None when nobody knows."""
+
+    name: str
+    context_tokens: int | None
+    demonstration: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. first_token covers the queue at the server and the reading of the prompt."""
+
+    connect_s: float = 5.0
+    first_token_s: float = 300.0
+    gap_s: float = 60.0
+    metadata_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The model thinks aloud; none of it belongs to the answer, but it shows that something happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The stream was complete. Token counts are None where the server doesn't tell them."""
+
+    finish_reason: str
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+StreamPart = Text | Reasoning | Finished
+
+
+class ChatModel(Protocol):
+    """A model that is ready. Methods raise ModelError."""
+
+    info: ModelInfo
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text is, without the template's own."""
+        ...
+
+    async def count_prompt(self, messages: Sequence[Message]) -> int:
+        """How many tokens these messages are, template included."""
+        ...
+
+    def stream(
+        self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()
+    ) -> AsyncGenerator[StreamPart, None]:
+        """Text and Reasoning in order, then one Finished. Close it to stop generation."""
+        ...
+
+
+class OpenAIChatModel:
+    """`ChatModel` over HTTP; made by `connect`."""
+
+    def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint, info: ModelInfo, timeouts: Timeouts) -> None:
+        self.info = info
+        self._client, self._endpoint, self._timeouts = client, endpoint, timeouts
+        self._tokenizer: Tokenizer | None = None
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        keys = [_token_key(self._endpoint.url, self.info.name, text) for text in texts]
+        counts = {key: _token_counts[key] for key in keys if key in _token_counts}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in counts}
+        counts.update(zip(missing, await self._ask_counts(list(missing.values())), strict=True))
+        _remember_counts(counts)
+        return [counts[key] for key in keys]
+
+    async def count_prompt(self, messages: Sequence[Message]) -> int:
+        body = [message.as_json() for message in messages]
+        tokenizer = await self._which_tokenizer()
+        if tokenizer == "vllm":
+            return int((await self._post("/tokenize", {"model": self.info.name, "messages": body}))["count"])
+        if tokenizer == "llamacpp":
+            prompt = (await self._post("/apply-template", {"messages": body}))["prompt"]
+            # parse_special: the template's markers are one token each, as they will be when the server reads them.
+            tokens = await self._post("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})
+            return len(tokens["tokens"])
+        return sum(estimated_tokens(message.content) + ESTIMATED_TOKENS_A_MESSAGE for message in messages)
+
+    async def _which_tokenizer(self) -> Tokenizer:
+        """vLLM tells `count`, llama.cpp only `tokens`, others have no such path."""
+        if self._tokenizer is None:
+            try:
+                answer = await self._post("/tokenize", {"model": self.info.name, "prompt": "a", "content": "a"})
+            except ModelRejected:
+                answer = {}
+            self._tokenizer = "vllm" if "count" in answer else "llamacpp" if "tokens" in answer else "estimate"
+            if self._tokenizer == "estimate":
+                logger.warning("%s has no tokenizer to ask: token counts are estimated", self._endpoint.url)
+        return self._tokenizer
+
+    async def _ask_counts(self, texts: list[str]) -> list[int]:
+        if not texts:
+            return []
+        if await self._which_tokenizer() == "estimate":
+            return [estimated_tokens(text) for text in texts]
+        at_once = asyncio.Semaphore(8)
+
+        async def ask(text: str) -> int:
+            body = {"model": self.info.name, "prompt": text, "add_special_tokens": False}
+            if self._tokenizer == "llamacpp":
+                body = {"content": text}
+            async with at_once:
+                answer = await self._post("/tokenize", body)
+            return int(answer["count"]) if "count" in answer else len(answer["tokens"])
+
+        return list(await asyncio.gather(*map(ask, texts)))
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        with _transport_errors(self._endpoint):
+            response = await self._client.post(self._endpoint.url + path, json=body, timeout=self._timeouts.metadata_s)
+        if response.is_error:
+            raise refusal(self._endpoint, response)
+        return _json_object(self._endpoint, response)
+
+    async def stream(
+        self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()
+    ) -> AsyncGenerator[StreamPart, None]:
+        body = {
+            "model": self.info.name,
+            "messages": [message.as_json() for message in messages],
+            "max_tokens": max_tokens,
+            "temperature": TEMPERATURE,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **({"stop": list(stop)} if stop else {}),
+        }
+        reading = _Reading(self._endpoint, self._timeouts)
+        async with self._open(body, reading) as source, aclosing(source.aiter_sse()) as events:
+            while not reading.done and (event := await self._next(events, reading)) is not None:
+                for part in reading.take(event):
+                    yield part
+        yield reading.finished()
+
+    @asynccontextmanager
+    async def _open(self, body: dict[str, Any], reading: _Reading) -> AsyncIterator[EventSource]:
+        """The response's events. Leaving the context closes the connection, read to its end or not."""
+        timeout = httpx.Timeout(None, connect=self._timeouts.connect_s)
+        request = self._client.build_request("POST", self._endpoint.url + "/v1/chat/completions", json=body, timeout=timeout)
+        with _transport_errors(self._endpoint), reading.deadline() as wait_s:
+            response = await asyncio.wait_for(self._client.send(request, stream=True), wait_s)
+        try:
+            if response.is_error:
+                raise await self._refused(response)
+            yield EventSource(response)
+        finally:
+            await response.aclose()
+
+    async def _refused(self, response: httpx.Response) -> ModelError:
+        """Loading and refusing look alike on this path; /health knows how far a download is."""
+        with _transport_errors(self._endpoint):
+            await response.aread()
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            try:
+                await describe(self._client, self._endpoint, self._timeouts)
+            except ModelError as error:
+                return error
+        return refusal(self._endpoint, response)
+
+    async def _next(self, events: AsyncGenerator[ServerSentEvent, None], reading: _Reading) -> ServerSentEvent | None:
+        """None at the end of the connection."""
+        with _transport_errors(self._endpoint, streaming=True), reading.deadline() as wait_s:
+            return await asyncio.wait_for(anext(events, None), wait_s)
+
+
+class _Reading:
+    """What a stream has said so far: it decides which deadline holds, and whether the end is a real one."""
+
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts) -> None:
+        self.done = False
+        self._endpoint, self._timeouts = endpoint, timeouts
+        self._first_due = time.monotonic() + timeouts.first_token_s
+        self._began = False
+        self._finish_reason = ""
+        self._usage: dict[str, Any] = {}
+
+    @contextmanager
+    def deadline(self) -> Iterator[float]:
+        """Seconds until the next event is due; a TimeoutError inside becomes ModelTimeout."""
+        wait_s = self._timeouts.gap_s if self._began else max(0.0, self._first_due - time.monotonic())
+        try:
+            yield wait_s
+        except TimeoutError:
+            if self._began:
+                sentence = f"The model stopped in the middle: nothing came for {self._timeouts.gap_s:g} s; try again."
+            else:
+                sentence = (
+                    f"The model wrote nothing within {self._timeouts.first_token_s:g} s; it may be overloaded, try again."
+                )
+            raise ModelTimeout(sentence) from None
+
+    def take(self, event: ServerSentEvent) -> list[StreamPart]:
+        """The parts in one event. Raises StreamBroken for an error event, or one that isn't JSON."""
+        if event.data == "[DONE]":
+            self.done = True
+            return []
+        data = _json_or_none(event.data)
+        if event.event == "error" or not isinstance(data, dict) or "error" in data:
+            raise _broken(self._endpoint, f"an error in the middle of the answer ({_error_text(data) or event.data[:200]})")
+        self._usage = data.get("usage") or self._usage
+        choices = data.get("choices") or []
+        return self._take_choice(choices[0]) if choices else []
+
+    def _take_choice(self, choice: Mapping[str, Any]) -> list[StreamPart]:
+        delta = choice.get("delta") or {}
+        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        parts: list[StreamPart] = []
+        if delta.get("reasoning") or delta.get("reasoning_content"):
+            parts.append(Reasoning())
+        if delta.get("content"):
+            parts.append(Text(delta["content"]))
+        self._began = self._began or bool(parts)
+        return parts
+
+    def finished(self) -> Finished:
+        """Raises StreamBroken unless the stream was complete."""
+        if not self.done:
+            raise _broken(self._endpoint, "the connection ended in the middle of the answer")
+        if not self._finish_reason:
+            raise _broken(self._endpoint, "the answer ended without a finish_reason")
+        return Finished(self._finish_reason, self._usage.get("prompt_tokens"), self._usage.get("completion_tokens"))
+
+
+# --- before a stream: is it there, what is it -----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def http_client(endpoint: Endpoint, timeouts: Timeouts) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for one answer, or for one poller. Redirects are not followed: a prompt goes where the settings say."""
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    timeout = httpx.Timeout(timeouts.metadata_s, connect=timeouts.connect_s)
+    async with httpx.AsyncClient(headers=headers, timeout=timeout, verify=_tls(), trust_env=False) as client:
+        yield client
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One for all clients: reading the certificates takes some 20 ms."""
+    return httpx.create_ssl_context()
+
+
+async def connect(client: httpx.AsyncClient, endpoint: Endpoint, timeouts: Timeouts) -> OpenAIChatModel:
+    """The model behind `endpoint`. Raises ModelError when it is not ready."""
+    return OpenAIChatModel(client, endpoint, await describe(client, endpoint, timeouts), timeouts)
+
+
+async def describe(client: httpx.AsyncClient, endpoint: Endpoint, timeouts: Timeouts) -> ModelInfo:
+    """Ask /health and /v1/models. Raises ModelLoading with its percent, ModelUnreachable, or ModelRejected."""
+    with _transport_errors(endpoint):
+        health = await client.get(endpoint.url + "/health", timeout=timeouts.metadata_s)
+        if health.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise _loading(health)
+        response = await client.get(endpoint.url + "/v1/models", timeout=timeouts.metadata_s)
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        raise _loading(response)
+    if response.is_error:
+        raise refusal(endpoint, response)
+    return _chosen(endpoint, _json_object(endpoint, response))
+
+
+def _chosen(endpoint: Endpoint, answer: Mapping[str, Any]) -> ModelInfo:
+    served = [model for model in answer.get("data") or [] if isinstance(model, dict) and model.get("id")]
+    names = [str(model["id"]) for model in served]
+    if not names:
+        raise ModelRejected(f"{endpoint.url} serves no model; start it with one.")
+    if endpoint.name and endpoint.name not in names:
+        raise ModelRejected(f"{endpoint.url} does not serve {endpoint.name}; it has {', '.join(names[:5])}.")
+    model = served[names.index(endpoint.name)] if endpoint.name else served[0]
+    context = endpoint.context_tokens or model.get("max_model_len") or (model.get("meta") or {}).get("n_ctx")
+    return ModelInfo(str(model["id"]), int(context) if context else None, is_demonstration(str(model["id"])))
+
+
+def is_demonstration(name: str) -> bool:
+    """A model too small for real answers says so in its name."""
+    return name.endswith("-demonstration")
+
+
+def _loading(response: httpx.Response) -> ModelLoading:
+    said = _json_or_none(response.text)
+    said = said if isinstance(said, dict) else {}
+    percent = said.get("percent")
+    message = said.get("message") or "The model server is starting; the answer begins when it is ready."
+    return ModelLoading(str(message), int(percent) if isinstance(percent, int | float) else None)
+
+
+# --- every way to fail, as one sentence ------------------------------------------------------------------------------------
+
+_OVERFLOW = re.compile(
+    r"maximum context length|cannot be greater than max_model_len|exceed_context_size_error|exceeds the available context size"
+)
+
+
+def refusal(endpoint: Endpoint, response: httpx.Response) -> ModelError:
+    """What an HTTP status above 399 means; the response's body has been read."""
+    status, said = response.status_code, _json_or_none(response.text)
+    text = _error_text(said) or response.text[:200].strip()
+    if status == 400 and _OVERFLOW.search(response.text):
+        return _overflow(said, text)
+    if status in (401, 403):
+        return ModelRejected(f"{endpoint.url} refuses the API key (HTTP {status}); check the key in the settings.")
+    if status == 404:
+        what = f"the model {endpoint.name}" if endpoint.name else "this path"
+        return ModelRejected(f"{endpoint.url} does not know {what} ({text or 'HTTP 404'}); check the model's URL and name.")
+    if status == 429:
+        return ModelRejected(f"{endpoint.url} has too many requests at the moment; try again in a minute.")
+    if status == 503:
+        return _loading(response)
+    if status in (502, 504):
+        return ModelUnreachable(
+            f"The proxy at {endpoint.url} can't reach the model server (HTTP {status}); check that it runs."
+        )
+    if status >= 500:
+        return _broken(endpoint, f"an internal error ({text or f'HTTP {status}'})")
+    return ModelRejected(f"{endpoint.url} refused the request (HTTP {status}: {text}); check that it serves chat completions.")
+
+
+def _overflow(said: Any, text: str) -> ContextOverflow:
+    error = said.get("error", said) if isinstance(said, dict) else {}
+    told = error if isinstance(error, dict) else {}
+    context, prompt = told.get("n_ctx"), told.get("n_prompt_tokens")
+    if context is None and (found := re.search(r"maximum context length (?:is|of) (\d+)|max_model_len=(\d+)", text)):
+        context = int(found[1] or found[2])
+    if prompt is None and (found := re.search(r"(?:at least|contains|requested) (\d+) ", text)):
+        prompt = int(found[1])
+    return ContextOverflow("The question and its context are longer than the model can read; ask it shorter.", prompt, context)
+
+
+def _broken(endpoint: Endpoint, what: str) -> StreamBroken:
+    return StreamBroken(
+        f"The model server at {endpoint.url} failed: {what}; try again, and look at its log if it happens again."
+    )
+
+
+@contextmanager
+def _transport_errors(endpoint: Endpoint, streaming: bool = False) -> Iterator[None]:
+    """httpx's errors as ours. streaming: the answer had begun, so whoever was reached is not unreachable but broken."""
+    try:
+        yield
+    except SSEError:
+        raise ModelRejected(f"{endpoint.url} answers, but not with a stream; check that it serves chat completions.") from None
+    except httpx.ConnectTimeout:
+        raise ModelUnreachable(f"Nothing answers at {endpoint.url}; check its address and the network between.") from None
+    except httpx.TimeoutException:
+        raise ModelTimeout(f"The model server at {endpoint.url} does not answer; it may be overloaded, try again.") from None
+    except httpx.ConnectError as error:
+        raise ModelUnreachable(_cannot_connect(endpoint, error)) from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise ModelRejected(
+            f"{endpoint.url!r} is no URL of a model server; it has to begin with http:// or https://."
+        ) from None
+    except httpx.TransportError as error:
+        if streaming:
+            raise _broken(endpoint, "the connection broke in the middle of the answer") from error
+        raise ModelUnreachable(f"The model server at {endpoint.url} closed the connection; check that it runs.") from error
+
+
+def _cannot_connect(endpoint: Endpoint, error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return f"The host of {endpoint.url} is unknown; check the model server's address."
+        if isinstance(cause, ssl.SSLError):
+            return (
+                f"The certificate of {endpoint.url} is not accepted ({cause.reason}); check the address, or add the authority."
+            )
+        cause = cause.__cause__ or cause.__context__
+    if endpoint.embedded:
+        return f"The embedded model server at {endpoint.url} is not running; start it with `make run`."
+    return f"No model server answers at {endpoint.url}; start it, or change its address in the settings."
+
+
+def _error_text(said: Any) -> str:
+    """The message in any of the envelopes: {"error": {"message"}}, {"error": "…"}, {"message"}."""
+    if not isinstance(said, dict):
+        return ""
+    error = said.get("error", said)
+    return str(error.get("message") or "")[:200] if isinstance(error, dict) else str(error or "")[:200]
+
+
+def _json_or_none(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _json_object(endpoint: Endpoint, response: httpx.Response) -> dict[str, Any]:
+    said = _json_or_none(response.text)
+    if not isinstance(said, dict):
+        raise ModelRejected(f"{endpoint.url} does not speak the OpenAI protocol; check the model server's URL.")
+    return said
+
+
+# --- counting -----------------------------------------------------------------------------------------------------------------
+
+_token_counts: OrderedDict[bytes, int] = OrderedDict()
+
+
+def _token_key(url: str, name: str, text: str) -> bytes:
+    return hashlib.blake2b(f"{url}\0{name}\0{text}".encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+def _remember_counts(counts: Mapping[bytes, int]) -> None:
+    """Keep the most recently used."""
+    for key, count in counts.items():
+        _token_counts[key] = count
+        _token_counts.move_to_end(key)
+    while len(_token_counts) > TOKEN_CACHE_SIZE:
+        _token_counts.popitem(last=False)
+
+
+def estimated_tokens(text: str) -> int:
+    """More than a tokenizer would say, for a server that has none to ask."""
+    return math.ceil(len(text.encode(errors="replace")) / ESTIMATED_BYTES_A_TOKEN)
