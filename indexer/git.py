@@ -1,0 +1,165 @@
+"""The one place that starts git: always without a prompt, without hooks, and only over the transports that are allowed.
+
+Output is bytes, names are separated by NUL, and refs are given after `--end-of-options`, so neither odd file names nor
+odd ref names are taken for something else. git's own message ends up in a SourceError, without what a URL may hold of a
+password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from indexer.errors import SourceError
+
+ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+# Nothing that a repository's own configuration names is run, and a stalled connection ends.
+_SETTINGS = (
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.quotePath=false",
+    "gc.auto=0",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
+)
+
+
+def run(arguments: Sequence[str | Path], *, folder: Path, missing_ok: bool = False) -> bytes:
+    """Output of `git ARGUMENTS` in `folder`. Raises SourceError when git fails, or with `missing_ok` returns b""."""
+    try:
+        done = subprocess.run(
+            command(arguments, folder), stdin=subprocess.DEVNULL, capture_output=True, env=environment(), check=False
+        )
+    except OSError as error:
+        raise SourceError(f"git can't be started ({error.strerror}): install git and try again.") from error
+    if done.returncode == 0:
+        return done.stdout
+    if missing_ok:
+        return b""
+    raise SourceError(f"git {arguments[0]} failed: {_message(done.stderr)}")
+
+
+def command(arguments: Sequence[str | Path], folder: Path) -> list[str]:
+    settings = [*_SETTINGS, f"safe.directory={folder}"]
+    return ["git", "-C", str(folder), *(part for setting in settings for part in ("-c", setting)), *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what would point git to another repository, and without any prompt."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
+    return {
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+        **kept,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_ALLOW_PROTOCOL": ALLOWED_PROTOCOLS,
+        "GIT_NO_LAZY_FETCH": "1",
+        "LC_ALL": "C",
+    }
+
+
+_KEPT = frozenset(
+    {"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_PROXY_COMMAND", "GIT_CONFIG_GLOBAL"}
+)
+
+
+def without_credentials(text: str) -> str:
+    """The text with `user:password@` taken out of every URL in it."""
+    return _CREDENTIALS.sub("", text)
+
+
+def _message(stderr: bytes) -> str:
+    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines or ["no reason given"]
+    return without_credentials(telling[0].partition(": ")[2] or telling[0])[:300].rstrip(".") + "."
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A file of a tree or of the index: mode "100644", "120000" (link), "160000" (submodule); raw path; size or -1."""
+
+    mode: str
+    blob: str
+    path: bytes
+    size: int = -1
+
+
+def tree_entries(folder: Path, treeish: str) -> list[TreeEntry]:
+    """Every file below a tree, with its size."""
+    entries = []
+    for row in run(["ls-tree", "-r", "-z", "--long", "--full-tree", treeish], folder=folder).split(b"\0"):
+        if row:
+            head, _, path = row.partition(b"\t")
+            mode, _, blob, size = head.decode().split()
+            entries.append(TreeEntry(mode, blob, path, -1 if size == "-" else int(size)))
+    return entries
+
+
+def index_entries(folder: Path) -> list[TreeEntry]:
+    """The tracked files below `folder`, with paths relative to it."""
+    entries = {}
+    for row in run(["ls-files", "-z", "--stage"], folder=folder).split(b"\0"):
+        if row:
+            head, _, path = row.partition(b"\t")
+            mode, blob, _ = head.decode().split()
+            entries[path] = TreeEntry(mode, blob, path)  # of a conflict's three stages one is enough
+    return list(entries.values())
+
+
+def untracked(folder: Path) -> list[bytes]:
+    """Paths below `folder` that git neither tracks nor ignores; one that ends in "/" is a repository of its own."""
+    output = run(["ls-files", "-z", "--others", "--exclude-standard"], folder=folder)
+    return [path for path in output.split(b"\0") if path]
+
+
+class ObjectReader:
+    """Reads blobs through one `git cat-file --batch`. Thread-safe; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            command(["cat-file", "--batch"], folder),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+
+    def read(self, blob: str) -> bytes:
+        """The bytes of a blob. Raises SourceError when the repository does not hold it."""
+        assert self._process.stdin and self._process.stdout
+        with self._lock:
+            try:
+                self._process.stdin.write(f"{blob}\n".encode())
+                self._process.stdin.flush()
+                head = self._process.stdout.readline().split()
+                data = self._process.stdout.read(int(head[2]) + 1)[:-1] if len(head) == 3 else None
+            except (OSError, ValueError) as error:
+                raise SourceError("git ended while its objects were being read; try again.") from error
+        if data is None:
+            raise SourceError(f"The repository does not hold the object {blob}; fetch it whole and try again.")
+        return data
+
+    def close(self) -> None:
+        assert self._process.stdin and self._process.stdout
+        with self._lock:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue  # what was still to be written is of no use to anybody
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

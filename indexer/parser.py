@@ -1,0 +1,321 @@
+"""From bytes to a ParsedFile, in this process (`parse`) or in killable ones (`ParserPool`).
+
+A grammar may hang or crash on odd input, and holds the interpreter lock while it works: so files are parsed in
+processes of their own, each file with a deadline. A file that outruns it, or that kills its process twice, is cut by lines
+instead, with a note that says so; all others are none the wiser. A process that is killed from outside costs one retry.
+
+Results come in the order of the input. Files travel in batches and results one by one: a result is the sign that the next
+file has begun, which is what the deadline counts from. A process gets its next batch only when it has answered for the
+last, so neither side can wait for the other's full pipe. Input is read at most LOOK_AHEAD_FILES and LOOK_AHEAD_BYTES
+ahead of what was handed out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import fcntl
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
+from typing import Self, cast
+
+from indexer.chunker import chunk_blocks, chunk_lines
+from indexer.errors import IndexerError
+from indexer.languages import Language, language_of
+from indexer.syntax import read_syntax
+from indexer.types import ParsedFile, Skipped
+
+log = logging.getLogger(__name__)
+
+MAX_PROCESSES = 8
+BATCH_FILES = 32
+BATCH_BYTES = 256 * 1024
+LOOK_AHEAD_FILES = 1024
+LOOK_AHEAD_BYTES = 32 * 1024 * 1024
+PIPE_BYTES = 1024 * 1024
+MEMORY_BYTES = 4 * 1024**3
+# How long a process may take to start: an interpreter and its imports, on a machine that is busy with other work.
+START_S = 60.0
+MAX_STILLBORN = 3
+
+
+def parse(path: str, data: bytes, *, note: str = "") -> ParsedFile | Skipped:
+    """Read one file. With a `note` it is cut by lines, without its grammar, and the note is kept."""
+    text = decode(data)
+    if text is None:
+        return Skipped(path, "binary" if b"\0" in data else "not text")
+    if not text.strip():
+        return Skipped(path, "empty")
+    language = language_of(path, text)
+    if language.reader == "code" and not note:
+        return _parse_code(language, text)
+    return ParsedFile(language.name, text, chunk_lines(text), note=note)
+
+
+def _parse_code(language: Language, text: str) -> ParsedFile:
+    syntax = read_syntax(language, text.encode())
+    return ParsedFile(
+        language.name, text, chunk_blocks(text, syntax.blocks), syntax.definitions, syntax.references, syntax.header
+    )
+
+
+def decode(data: bytes) -> str | None:
+    """UTF-8 (with or without its mark) or marked UTF-16, line ends as "\\n"; None when it is not text."""
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    if "\0" in text:
+        return None
+    text = text.replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+@dataclass(slots=True)
+class _Task:
+    """One file on its way: `index` is its place in the order, `crashes` how often its process died over it."""
+
+    index: int
+    path: str
+    data: bytes
+    crashes: int = 0
+
+
+class _Worker:
+    """One parsing process, its two pipes, and the tasks that it has not answered for, the one at work first."""
+
+    def __init__(self, context: SpawnContext) -> None:
+        results, its_results = context.Pipe(duplex=False)
+        its_batches, batches = context.Pipe(duplex=False)
+        self.results: Connection = results
+        self.batches: Connection = batches
+        self.tasks: deque[_Task] = deque()
+        self.ready = False
+        self.heard_at = time.monotonic()
+        _widen(results)
+        self.process = context.Process(target=_work, args=(its_batches, its_results), daemon=True, name="sextant-parser")
+        self.process.start()
+        its_batches.close()
+        its_results.close()
+
+    def send(self, tasks: Sequence[_Task]) -> None:
+        """Give it a batch. Raises OSError when the process is gone; the tasks then still count as unanswered."""
+        self.tasks.extend(tasks)
+        self.heard_at = time.monotonic()
+        self.batches.send([(task.path, task.data) for task in tasks])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.results.close()
+        self.batches.close()
+
+
+def _widen(pipe: Connection) -> None:
+    """Room for many results, so that a process goes on while the reader is busy with something else (Linux only)."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # over the user's limit: the pipe keeps the size it has
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+def _work(batches: Connection, results: Connection) -> None:
+    """The life of a parsing process: it ends when its parent closes the pipe or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process itself
+    for limit, size in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY_BYTES)):
+        with contextlib.suppress(ValueError, OSError):  # a platform or a stricter limit that does not allow it
+            resource.setrlimit(limit, (size, size))
+    with contextlib.suppress(EOFError, OSError):
+        results.send(None)
+        while True:
+            for path, data in batches.recv():
+                results.send(_parse_or_note(path, data))
+
+
+def _parse_or_note(path: str, data: bytes) -> ParsedFile | Skipped:
+    try:
+        return parse(path, data)
+    except (MemoryError, RecursionError, ValueError) as error:
+        log.warning("parsing %s failed", path, exc_info=True)
+        return parse(path, data, note=f"the parser failed ({type(error).__name__})")
+
+
+class ParserPool:
+    """Parses files in `processes` killable processes (0: one for each core this process may use, at most 8).
+
+    A context manager; leaving it ends the processes. Not thread-safe: one `parse_many` at a time.
+    """
+
+    def __init__(self, processes: int = 0, deadline_s: float = 5.0) -> None:
+        self.processes = processes or min(MAX_PROCESSES, _cores())
+        self.deadline_s = deadline_s
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+        self._stillborn = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes at once, whatever they are doing."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+
+    def parse_many(self, files: Iterable[tuple[str, bytes]]) -> Iterator[ParsedFile | Skipped]:
+        """One result for each (path, data), in the order of the input. Raises IndexerError if no process can be started."""
+        run = _Run(self, files)
+        try:
+            yield from run
+        finally:
+            # Whoever stops half-way leaves processes with work that nobody waits for.
+            for worker in [worker for worker in self._workers if worker.tasks]:
+                self._discard(worker)
+
+    def _discard(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.kill()
+
+    def _idle_worker(self, wanted: int) -> _Worker | None:
+        """A worker without work, started now if there are fewer than `wanted`; None when all are busy."""
+        for worker in self._workers:
+            if not worker.tasks:
+                return worker
+        if len(self._workers) >= min(wanted, self.processes):
+            return None
+        self._workers.append(_Worker(self._context))
+        return self._workers[-1]
+
+
+class _Run:
+    """One pass of `parse_many`: what was read ahead, what is at work, and what is done but not yet due."""
+
+    def __init__(self, pool: ParserPool, files: Iterable[tuple[str, bytes]]) -> None:
+        self.pool = pool
+        self.files = enumerate(files)
+        self.exhausted = False
+        self.waiting: deque[_Task] = deque()
+        self.done: dict[int, ParsedFile | Skipped] = {}
+        self.due = 0
+        self.ahead_bytes: dict[int, int] = {}
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[ParsedFile | Skipped]:
+        while True:
+            self._read_ahead()
+            self._hand_out()
+            while self.due in self.done:
+                result = self.done.pop(self.due)
+                self.bytes -= self.ahead_bytes.pop(self.due)
+                self.due += 1
+                yield result
+            if self.exhausted and not self.ahead_bytes:
+                return
+            self._collect()
+
+    def _read_ahead(self) -> None:
+        while not self.exhausted and len(self.ahead_bytes) < LOOK_AHEAD_FILES and self.bytes < LOOK_AHEAD_BYTES:
+            item = next(self.files, None)
+            if item is None:
+                self.exhausted = True
+                return
+            index, (path, data) = item
+            self.ahead_bytes[index] = len(data)
+            self.bytes += len(data)
+            self.waiting.append(_Task(index, path, data))
+
+    def _hand_out(self) -> None:
+        wanted = 1 + len(self.ahead_bytes) // BATCH_FILES  # a handful of files is not worth two processes
+        while self.waiting and (worker := self.pool._idle_worker(wanted)):
+            try:
+                worker.send(self._batch())
+            except OSError:
+                self._lost(worker)
+
+    def _batch(self) -> list[_Task]:
+        """The next tasks, as many as one message may hold; one that has lost a process before travels alone."""
+        batch = [self.waiting.popleft()]
+        size = len(batch[0].data)
+        while self.waiting and len(batch) < BATCH_FILES and not batch[0].crashes and not self.waiting[0].crashes:
+            size += len(self.waiting[0].data)
+            if size > BATCH_BYTES:
+                break
+            batch.append(self.waiting.popleft())
+        return batch
+
+    def _collect(self) -> None:
+        """Wait for results until the nearest deadline; take all that are there; end what is overdue."""
+        busy = {worker.results: worker for worker in self.pool._workers if worker.tasks}
+        now = time.monotonic()
+        timeout = min((self._overdue_at(worker) for worker in busy.values()), default=now) - now
+        for ready in connection.wait(list(busy), max(0.0, timeout)):
+            self._take(busy.pop(cast(Connection, ready)))
+        now = time.monotonic()
+        for worker in busy.values():
+            if worker.tasks and now >= self._overdue_at(worker) and not worker.results.poll():
+                self._end_overdue(worker)
+
+    def _overdue_at(self, worker: _Worker) -> float:
+        return worker.heard_at + (self.pool.deadline_s if worker.ready else START_S)
+
+    def _take(self, worker: _Worker) -> None:
+        """Take every result that a worker has sent."""
+        try:
+            while worker.tasks and worker.results.poll():
+                result = worker.results.recv()
+                worker.heard_at = time.monotonic()
+                if worker.ready:
+                    self.done[worker.tasks.popleft().index] = result
+                else:
+                    worker.ready = True
+                    self.pool._stillborn = 0
+        except (EOFError, OSError):
+            self._lost(worker)
+
+    def _lost(self, worker: _Worker) -> None:
+        """A worker is gone: the file at work is tried once more by itself, the others of its batch go on."""
+        log.warning("a parsing process ended with %s", worker.process.exitcode)
+        self.pool._discard(worker)
+        if not worker.ready:
+            self._not_started()
+        elif worker.tasks:
+            task = worker.tasks[0]
+            task.crashes += 1
+            if task.crashes > 1:
+                self._fall_back(worker.tasks.popleft(), "the parser crashed")
+        self.waiting.extendleft(reversed(worker.tasks))
+
+    def _end_overdue(self, worker: _Worker) -> None:
+        self.pool._discard(worker)
+        if worker.ready:
+            self._fall_back(worker.tasks.popleft(), f"the parser took longer than {self.pool.deadline_s:g} s")
+        else:
+            self._not_started()
+        self.waiting.extendleft(reversed(worker.tasks))
+
+    def _not_started(self) -> None:
+        self.pool._stillborn += 1
+        if self.pool._stillborn >= MAX_STILLBORN:
+            raise IndexerError("No parsing process can be started; the log says why.")
+
+    def _fall_back(self, task: _Task, note: str) -> None:
+        log.warning("%s is cut by lines: %s", task.path, note)
+        self.done[task.index] = parse(task.path, task.data, note=note)
+
+
+def _cores() -> int:
+    """The cores that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+; definitions and references of c

@@ -1,0 +1,161 @@
+"""Finds and opens the files of a folder, and nothing outside of it.
+
+Every file is opened one path component at a time, each with O_NOFOLLOW, so that no symbolic link is followed at any
+level, whatever happens to the folder meanwhile; and only a regular file is read.
+
+Under git, git says what belongs to the repository (source.py). A folder that is not under git is walked here: nested
+.gitignore files count as git counts them, and folders that hold what tools have made or installed are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+IGNORE_FILE = ".sextantignore"
+
+# Made or installed by tools; nobody asks about these, and a folder without git has nothing else to say so.
+SKIPPED_FOLDERS = frozenset(
+    {
+        ".git", ".hg", ".svn", ".jj", "CVS",
+        "node_modules", "bower_components", ".yarn", ".pnpm-store",
+        ".venv", "venv", "__pycache__", ".tox", ".nox", ".eggs", "site-packages",
+        ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints",
+        ".gradle", ".idea", ".vs", ".terraform", ".next", ".nuxt", ".svelte-kit", ".cache", ".stack-work", ".zig-cache",
+    }
+)  # fmt: skip
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: a named pipe must not stop the walk before fstat can tell what it is.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class TooLarge(Exception):
+    """The file has grown beyond the limit, or was beyond it from the start."""
+
+
+class Folder:
+    """An open folder: the root that nothing is read outside of. A context manager."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def read(self, path: bytes, max_bytes: int) -> bytes:
+        """The bytes of the regular file at `path`. Raises TooLarge, or OSError for whatever can't be opened as one."""
+        fd = self._open(path, _FILE)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(f"{os.fsdecode(path)} is not a regular file")
+            if status.st_size > max_bytes:
+                raise TooLarge
+            with os.fdopen(os.dup(fd), "rb") as file:
+                data = file.read(max_bytes + 1)
+        finally:
+            os.close(fd)
+        if len(data) > max_bytes:
+            raise TooLarge
+        return data
+
+    def is_link(self, path: bytes) -> bool:
+        """Whether the last component of `path` is a symbolic link now."""
+        head, _, name = path.rpartition(b"/")
+        try:
+            fd = self._open(head, _DIRECTORY) if head else os.dup(self._fd)
+        except OSError:
+            return False
+        try:
+            return stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+
+    def exists(self, path: bytes) -> bool:
+        """Whether something is at `path` now, reached without following a link."""
+        head, _, name = path.rpartition(b"/")
+        try:
+            fd = self._open(head, _DIRECTORY) if head else os.dup(self._fd)
+        except OSError:
+            return False
+        try:
+            os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(fd)
+
+    def walk(self) -> Iterator[bytes]:
+        """Raw paths of everything that is not a folder and not ignored, in no order. Symbolic links are among them."""
+        pending: list[tuple[bytes, tuple[tuple[bytes, GitIgnoreSpec], ...]]] = [(b"", ())]
+        while pending:
+            folder, rules = pending.pop()
+            rules = (*rules, *self._own_rules(folder))
+            for name, is_folder in self._entries(folder):
+                path = folder + name
+                if is_folder and os.fsdecode(name) in SKIPPED_FOLDERS:
+                    continue
+                if _is_ignored(path + b"/" if is_folder else path, rules):
+                    continue
+                if is_folder:
+                    pending.append((path + b"/", rules))
+                else:
+                    yield path
+
+    def _entries(self, folder: bytes) -> list[tuple[bytes, bool]]:
+        try:
+            fd = self._open(folder.rstrip(b"/"), _DIRECTORY) if folder else os.dup(self._fd)
+        except OSError:
+            return []  # gone, replaced by a link, or closed to us: then it holds nothing that we may read
+        try:
+            with os.scandir(fd) as entries:
+                return [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+        finally:
+            os.close(fd)
+
+    def _own_rules(self, folder: bytes) -> list[tuple[bytes, GitIgnoreSpec]]:
+        with suppress(OSError, TooLarge):  # most folders have none
+            return [(folder, ignore_rules(self.read(folder + b".gitignore", 1_000_000)))]
+        return []
+
+    def _open(self, path: bytes, flags: int) -> int:
+        """Open a path below the root one component at a time, following no link."""
+        *folders, name = path.split(b"/")
+        if any(part in (b"", b".", b"..") for part in (*folders, name)):
+            raise OSError(f"{os.fsdecode(path)} is not a path inside the folder")
+        fd = os.dup(self._fd)
+        try:
+            for part in folders:
+                inner = os.open(part, _DIRECTORY, dir_fd=fd)
+                os.close(fd)
+                fd = inner
+            return os.open(name, flags, dir_fd=fd)
+        finally:
+            os.close(fd)
+
+
+def ignore_rules(data: bytes) -> GitIgnoreSpec:
+    """The rules of a .gitignore or .sextantignore; a line that is no valid pattern is passed over, as git does."""
+    return GitIgnoreSpec.from_lines(data.decode("utf-8", "replace").splitlines())
+
+
+def _is_ignored(path: bytes, rules: tuple[tuple[bytes, GitIgnoreSpec], ...]) -> bool:
+    """git's rule: the innermost .gitignore that says anything about a path decides."""
+    for folder, spec in reversed(rules):
+        verdict = spec.check_file(os.fsdecode(path[len(folder) :])).include
+        if verdict is not None:
+            return verdict
+    return False
