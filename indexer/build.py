@@ -1,0 +1,349 @@
+"""Make a snapshot of a source: list → parse → write → publish → embed.
+
+    build_snapshot(request)
+      ├─ the source's files, with their blobs                            reading
+      ├─ the same as in the previous snapshot? then that one stays live
+      ├─ files with a new blob are parsed, the others copied             parsing
+      ├─ rename into place; `published` moves the live pointer           publishing    ← searchable from here on
+      └─ vectors: cached ones read, missing ones embedded                embedding
+
+Killed anywhere, it has hurt nothing: before the rename there is a directory that the next build sweeps, after it a whole
+snapshot, and vectors that were computed are in the cache. Two builds at once work in two directories and share the cache.
+What a build makes depends on the source alone and not on what was there before: a copied file gives the same rows as
+a parsed one. No Django here; `indexer.jobs` connects this to the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexer.chunker import CHUNKER_VERSION
+from indexer.embedder import Embedder, embedded_text, make_embedder, text_hash
+from indexer.embedding_cache import EmbeddingCache
+from indexer.errors import BuildCancelled, SnapshotError, SourceError
+from indexer.parser import ParserPool
+from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, sweep
+from indexer.source import Source, open_source
+from indexer.types import BuildReport, Manifest, ParsedFile, Progress, Skipped, SourceFile
+from indexer.vector_index import write_index
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+# Texts that are sorted by length together, and those that are embedded between two looks at `cancelled`.
+_SORTED_TOGETHER = 8192
+_EMBEDDED_TOGETHER = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build and where.
+
+    repository: its name, also of the clone kept under `clone_root`; snapshot: the id for a new snapshot, which becomes the
+    directory `root / snapshot`; previous: the directory of the snapshot to build on; cache: the embedding cache's file.
+    """
+
+    repository: str
+    source: str
+    ref: str
+    snapshot: str
+    root: Path
+    clone_root: Path
+    cache: Path
+    embedder: str = "minilm"
+    previous: Path | None = None
+    max_file_bytes: int = 1_000_000
+    parse_deadline_s: float = 5.0
+    parse_processes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a build tells and asks while it runs, always from its own thread.
+
+    published(directory): the snapshot in `directory` is whole and searchable, so make it the live one; an error that this
+    raises ends the build. progress(Progress): called often, has to return quickly. cancelled(): whether to stop, which
+    raises BuildCancelled.
+    """
+
+    published: Callable[[Path], None] = lambda directory: None
+    progress: Callable[[Progress], None] = lambda progress: None
+    cancelled: Callable[[], bool] = lambda: False
+
+    def step(self, progress: Progress) -> None:
+        if self.cancelled():
+            raise BuildCancelled("The build was stopped; what was indexed before is untouched.")
+        self.progress(progress)
+
+
+def build_snapshot(request: BuildRequest, hooks: Hooks = Hooks()) -> BuildReport:
+    """Build, publish and embed; returns the report of it.
+
+    Raises SourceError, SnapshotError (the disk), EmbedderError or VectorIndexError (the snapshot is published, and has no
+    vectors), BuildCancelled.
+    """
+    started = time.monotonic()
+    with disk_errors(request.root), ExitStack() as held:
+        request.root.mkdir(parents=True, exist_ok=True)
+        sweep(request.root)
+        embedder = make_embedder(request.embedder)
+        directory = _read_source(request, embedder, hooks, held)
+        hooks.published(directory)
+        searchable_after_s = time.monotonic() - started
+        with SnapshotReader(directory) as snapshot:
+            embedded = _embed(snapshot, embedder, request.cache, hooks)
+            manifest = snapshot.manifest
+    hooks.progress(Progress("done", manifest.chunks, manifest.chunks))
+    return BuildReport(
+        repository=request.repository,
+        snapshot=directory.name,
+        commit=manifest.commit,
+        files=manifest.files,
+        chunks=manifest.chunks,
+        embedded=embedded,
+        reused=manifest.chunks - embedded,
+        skipped=dict(manifest.skipped),
+        searchable_after_s=round(searchable_after_s, 3),
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: ExitStack) -> Path:
+    """The directory of a whole snapshot of the source as it is now: a new one, or the previous when nothing has changed."""
+    hooks.step(Progress("reading", 0, 0))
+    previous = _usable(request.previous)
+    if previous is not None:
+        held.callback(previous.close)
+    with open_source(request.source, request.ref, clone_root=request.clone_root, name=request.repository) as source:
+        listing = _list(source, request.max_file_bytes, hooks)
+        if previous is not None and _is_same(previous, source, listing, embedder):
+            return previous.directory
+        with SnapshotWriter(request.root, request.snapshot) as writer:
+            _Reading(request, listing, previous, writer, hooks).run()
+            if not writer.files:
+                raise SourceError(_nothing_to_index(request.source, writer.skipped))
+            hooks.step(Progress("publishing", 0, 1))
+            directory = writer.publish(_manifest(request, source, writer, embedder))
+            # The lock stays until the vectors are there, and keeps other processes from sweeping the new snapshot away.
+            held.callback(os.close, os.dup(writer.held))
+            return directory
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What the source holds, before anything was parsed."""
+
+    files: tuple[SourceFile, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def _list(source: Source, max_bytes: int, hooks: Hooks) -> _Listing:
+    files: list[SourceFile] = []
+    skipped: list[Skipped] = []
+    for found in source.files(max_bytes):
+        if isinstance(found, Skipped):
+            skipped.append(found)
+        else:
+            files.append(found)
+        hooks.step(Progress("reading", len(files), 0))
+    return _Listing(tuple(files), tuple(skipped))
+
+
+def _usable(directory: Path | None) -> SnapshotReader | None:
+    """The previous snapshot, if this version can build on it."""
+    if directory is None:
+        return None
+    try:
+        previous = SnapshotReader(directory)
+    except SnapshotError as error:
+        logger.info("Building anew: %s", error)
+        return None
+    if previous.manifest.chunker != CHUNKER_VERSION:
+        return None
+    return previous
+
+
+def _is_same(previous: SnapshotReader, source: Source, listing: _Listing, embedder: Embedder) -> bool:
+    """Whether building again would give `previous` again."""
+    manifest = previous.manifest
+    made_from = (manifest.commit, manifest.ref, manifest.dirty, manifest.embedder)
+    if made_from != (source.commit, source.ref, source.dirty, embedder.name):
+        return False
+    skipped = previous.skipped()
+    known = previous.blobs() | {path: blob for path, _, blob in skipped if blob}
+    unread = {(path, reason) for path, reason, blob in skipped if not blob}
+    return known == {file.path: file.blob for file in listing.files} and unread == {
+        (file.path, file.reason) for file in listing.skipped
+    }
+
+
+def _nothing_to_index(source: str, skipped: Counter[str]) -> str:
+    if not skipped:
+        return f"{source} holds no files: there is nothing to index."
+    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.most_common())
+    return f"{source} holds no file that can be indexed (skipped: {reasons})."
+
+
+def _manifest(request: BuildRequest, source: Source, writer: SnapshotWriter, embedder: Embedder) -> Manifest:
+    return Manifest(
+        schema=SCHEMA,
+        chunker=CHUNKER_VERSION,
+        repository=request.repository,
+        ref=source.ref,
+        commit=source.commit,
+        dirty=source.dirty,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        files=writer.files,
+        chunks=writer.chunks,
+        definitions=writer.definitions,
+        embedder=embedder.name,
+        dimension=embedder.dimension,
+        skipped=dict(writer.skipped.most_common()),
+        skipped_examples={reason: tuple(paths) for reason, paths in writer.skipped_examples.items()},
+        notes=tuple(writer.notes),
+    )
+
+
+class _Reading:
+    """Brings the listed files into a writer, in the order of their paths: parsed, or copied from the previous snapshot."""
+
+    def __init__(
+        self, request: BuildRequest, listing: _Listing, previous: SnapshotReader | None, writer: SnapshotWriter, hooks: Hooks
+    ) -> None:
+        self._request = request
+        self._previous = previous
+        self._writer = writer
+        self._hooks = hooks
+        self._blobs = previous.blobs() if previous else {}
+        self._known_skips = {path: (reason, blob) for path, reason, blob in previous.skipped() if blob} if previous else {}
+        self._unread = listing.skipped
+        self._files = listing.files
+        self._done = 0
+        self._to_copy: deque[SourceFile] = deque()
+        self._being_parsed: deque[SourceFile] = deque()
+
+    def run(self) -> None:
+        for skipped in self._unread:
+            self._writer.add_skipped(skipped.path, skipped.reason)
+        to_parse = []
+        for file in self._files:
+            if self._is_known(file):
+                self._to_copy.append(file)
+            else:
+                to_parse.append(file)
+        if to_parse:
+            with ParserPool(self._request.parse_processes, self._request.parse_deadline_s) as pool:
+                for parsed in pool.parse_many(self._contents(to_parse)):
+                    self._take(self._being_parsed.popleft(), parsed)
+        while self._to_copy:
+            self._copy(self._to_copy.popleft())
+
+    def _is_known(self, file: SourceFile) -> bool:
+        return file.blob in (self._blobs.get(file.path), self._known_skips.get(file.path, ("", None))[1])
+
+    def _contents(self, files: Sequence[SourceFile]) -> Iterator[tuple[str, bytes]]:
+        """What the parsers read, noting which file each belongs to.
+
+        A folder can change under us: a file that has gone is skipped, and one that has changed gets the blob of what was read.
+        """
+        for file in files:
+            try:
+                data = file.read()
+                file.path.encode()
+            except (OSError, UnicodeEncodeError):
+                self._writer.add_skipped(file.path.encode(errors="replace").decode(), "unreadable")
+                self._step()
+                continue
+            self._being_parsed.append(replace(file, size=len(data), blob=git_blob(data)))
+            yield file.path, data
+
+    def _take(self, file: SourceFile, parsed: ParsedFile | Skipped) -> None:
+        while self._to_copy and self._to_copy[0].path < file.path:
+            self._copy(self._to_copy.popleft())
+        if isinstance(parsed, Skipped):
+            self._writer.add_skipped(file.path, parsed.reason, file.blob)
+        else:
+            self._add(file, parsed)
+        self._step()
+
+    def _copy(self, file: SourceFile) -> None:
+        if file.path in self._known_skips:
+            self._writer.add_skipped(file.path, *self._known_skips[file.path])
+        else:
+            assert self._previous is not None
+            self._add(file, self._previous.parsed(file.path))
+        self._step()
+
+    def _add(self, file: SourceFile, parsed: ParsedFile) -> None:
+        self._writer.add_file(file, parsed, [text_hash(embedded_text(file.path, chunk)) for chunk in parsed.chunks])
+
+    def _step(self) -> None:
+        self._done += 1
+        self._hooks.step(Progress("parsing", self._done, len(self._files)))
+
+
+def git_blob(data: bytes) -> str:
+    """The id that git gives to a file with these contents, in hex."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _embed(snapshot: SnapshotReader, embedder: Embedder, cache_path: Path, hooks: Hooks) -> int:
+    """Give the snapshot its vectors; returns how many of its chunks had to be embedded."""
+    if snapshot.has_vectors:
+        return 0
+    hashes = snapshot.embed_hashes()
+    with disk_errors(cache_path), EmbeddingCache(cache_path, embedder.cache_key) as cache:
+        missing = cache.missing(text_hash for _, text_hash in hashes)
+        to_embed = sum(text_hash in missing for _, text_hash in hashes)
+        hooks.step(Progress("embedding", len(hashes) - to_embed, len(hashes)))
+        uses = Counter(text_hash for _, text_hash in hashes)
+        done = len(hashes) - to_embed
+        for texts in _portions(_missing_texts(snapshot, missing)):
+            cache.put(list(texts), embedder.encode_documents(list(texts.values())))
+            done += sum(uses[text_hash] for text_hash in texts)
+            hooks.step(Progress("embedding", done, len(hashes)))
+        write_index(snapshot.vectors, _vectors(cache, hashes), snapshot.manifest.dimension)
+    return to_embed
+
+
+def _missing_texts(snapshot: SnapshotReader, missing: set[str]) -> Iterator[tuple[str, str]]:
+    """(hash, text) of what has no vector yet, each once."""
+    wanted = set(missing)
+    paths = dict.fromkeys(path for text_hash, path in snapshot.paths_of_hashes() if text_hash in missing)
+    for path in paths:
+        for chunk in snapshot.parsed(path).chunks:
+            text = embedded_text(path, chunk)
+            if (found := text_hash(text)) in wanted:
+                wanted.discard(found)
+                yield found, text
+
+
+def _portions(texts: Iterator[tuple[str, str]]) -> Iterator[dict[str, str]]:
+    """Texts by hash, in portions to embed at once, the longest of a few thousand first so that those of one length meet."""
+    while some := sorted(islice(texts, _SORTED_TOGETHER), key=lambda item: -len(item[1])):
+        for start in range(0, len(some), _EMBEDDED_TOGETHER):
+            yield dict(some[start : start + _EMBEDDED_TOGETHER])
+
+
+def _vectors(
+    cache: EmbeddingCache, hashes: Sequence[tuple[int, str]]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """(ids, vectors) of all chunks, in portions."""
+    for start in range(0, len(hashes), _SORTED_TOGETHER):
+        some = hashes[start : start + _SORTED_TOGETHER]
+        yield np.array([chunk_id for chunk_id, _ in some], dtype=np.int64), cache.get([text_hash for _, text_hash in some])

