@@ -182,4 +182,3 @@ def after(seen: Mapping[UUID, int], limit: int | None = None) -> list[Event]:
         wanted |= Q(answer_id=answer, seq__gt=seq)
     rows = AnswerEvent.objects.filter(wanted).order_by("answer_id", "seq").values_list("answer_id", "seq", "kind", "payload")
     return [Event(*row) for row in rows[:limit]]
-

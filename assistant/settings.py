@@ -151,6 +151,8 @@ def _database(url: str) -> dict[str, Any]:
                 "timeout": 20,
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA mmap_size=134217728;",
             },
+            # A file, so that a test can have several processes and threads on it.
+            "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
         }
     if parts.scheme in ("postgres", "postgresql"):
         return {
@@ -206,6 +208,9 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+# Until `collectstatic` has run, the files are served from where they are written.
+WHITENOISE_USE_FINDERS = True
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -1,0 +1,36 @@
+"""The web process: pages over HTTP, answers over one WebSocket. `uvicorn assistant.asgi:application` starts it.
+
+It refuses to start where a check of assistant/checks.py fails, since uvicorn runs none by itself.
+"""
+
+# ruff: noqa: E402  (models may be imported only when Django is set up)
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
+
+from django.core.asgi import get_asgi_application
+
+pages = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.checks import run_checks
+from django.urls import path
+
+from assistant.checks import TAG
+from assistant.consumers import ConversationConsumer
+from assistant.sign_in import SocketSignIn
+
+if problems := run_checks(tags=[TAG]):
+    sys.exit(f"Sextant can't start: {problems[0].msg}")
+
+sockets = URLRouter([path("ws/", ConversationConsumer.as_asgi())])
+
+application = ProtocolTypeRouter(
+    {"http": pages, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(SocketSignIn(sockets)))}
+)

@@ -1,0 +1,85 @@
+"""Who is asking. Two ways, chosen by SEXTANT_SIGN_IN:
+
+* "required": Django's accounts; every page but the sign-in page and /healthz needs one.
+* "free": for a laptop. Everybody is the user "local", without a password, and that is safe only because nobody else can
+  reach the server: it listens on a loopback address (assistant/checks.py refuses anything else), the Host must be a
+  loopback name (so another site can't point its own name here), and a WebSocket must come from this very page's origin
+  (so another program's page on another port can't open one).
+
+The middleware and the WebSocket wrapper below apply the same rule.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+Scope = MutableMapping[str, Any]
+Application = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[Any]]
+
+LOCAL_USER = "local"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` (a name or address, with or without a port) can only mean this machine."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def local_user() -> User:
+    """The user that everybody is on a laptop, made on first use. It has no password, so nobody can sign in as it."""
+    user, made = User.objects.get_or_create(username=LOCAL_USER)
+    if made:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    return user
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    """After AuthenticationMiddleware: request.user is the local user, or must have signed in."""
+
+    def process_view(
+        self, request: HttpRequest, view_func: Callable[..., Any], view_args: Any, view_kwargs: Any
+    ) -> HttpResponseBase | None:
+        if settings.SIGN_IN == "free":
+            if not is_loopback(request.get_host()):
+                raise PermissionDenied("Without sign-in this page opens only under localhost.")
+            request.user = local_user()
+            return None
+        if request.path.endswith(".json") and not request.user.is_authenticated:
+            return JsonResponse({"message": "Sign in first."}, status=401)
+        return super().process_view(request, view_func, view_args, view_kwargs)
+
+
+class SocketSignIn:
+    """Inside AuthMiddlewareStack: scope["user"] is the local user, a signed-in user, or anonymous."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
+        if settings.SIGN_IN == "free":
+            user = await database_sync_to_async(local_user)() if from_local_page(scope) else AnonymousUser()
+            scope = {**scope, "user": user}
+        return await self._application(scope, receive, send)
+
+
+def from_local_page(scope: Scope) -> bool:
+    """Whether a WebSocket was opened by a page that this server itself served, on this machine."""
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    host = headers.get(b"host", "")
+    return is_loopback(host) and urlsplit(headers.get(b"origin", "")).netloc == host

@@ -1,0 +1,74 @@
+"""What the page polls at /status.json: are the models ready, is an answerer alive, how far is the index.
+
+The web process asks nobody but the database. The answerer writes a ModelEndpoint row a route about once a second; rows that
+have gone stale mean that no answerer is alive, and then nothing is known of the models either.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from assistant.models import ModelEndpoint
+from indexer.models import IndexJob, Repository
+
+FRESH_S = 10
+"""The answerer renews its rows about once a second; ten leave room for a busy machine."""
+
+ROUTES = ("code", "general")
+UNKNOWN = {"state": "unknown", "message": "", "percent": None, "model": "", "context": None, "demonstration": False}
+ACTIVE = (IndexJob.State.QUEUED, IndexJob.State.RUNNING)
+
+
+def status(repository: Repository | None) -> dict[str, Any]:
+    """The whole of status.json (docs/protocol.md). `repository` must be visible to whoever asks."""
+    endpoints = {endpoint.route: endpoint for endpoint in ModelEndpoint.objects.all()}
+    alive = any(_is_fresh(endpoint) for endpoint in endpoints.values())
+    return {
+        "models": {route: _model(endpoints.get(route)) for route in ROUTES},
+        "answerer": alive,
+        "repository": _repository(repository) if repository else None,
+    }
+
+
+def _is_fresh(endpoint: ModelEndpoint) -> bool:
+    return timezone.now() - endpoint.seen_at < timedelta(seconds=FRESH_S)
+
+
+def _model(endpoint: ModelEndpoint | None) -> dict[str, Any]:
+    if endpoint is None or not _is_fresh(endpoint):
+        return UNKNOWN
+    return {
+        "state": endpoint.state,
+        "message": endpoint.message,
+        "percent": endpoint.percent,
+        "model": endpoint.model,
+        "context": endpoint.context_tokens,
+        "demonstration": endpoint.demonstration,
+    }
+
+
+def _repository(repository: Repository) -> dict[str, Any]:
+    snapshot = repository.live_snapshot
+    return {
+        "name": repository.name,
+        "commit": snapshot.commit if snapshot else "",
+        "ref": snapshot.ref if snapshot else repository.ref,
+        "dirty": bool(snapshot and snapshot.dirty),
+        "files": snapshot.files if snapshot else 0,
+        "chunks": snapshot.chunks if snapshot else 0,
+        "embedded": snapshot.embedded if snapshot else 0,
+        "skipped": snapshot.skipped if snapshot else {},
+        "indexed_at": snapshot.created_at.isoformat() if snapshot else None,
+        "job": _job(repository),
+    }
+
+
+def _job(repository: Repository) -> dict[str, Any] | None:
+    """The job that runs or waits, or the last one if that failed: a failure stays in sight until a build succeeds."""
+    job = repository.jobs.first()
+    if job is None or job.state not in (*ACTIVE, IndexJob.State.FAILED):
+        return None
+    return {"state": job.state, "stage": job.stage, "done": job.done, "total": job.total, "message": job.message}

@@ -1,0 +1,20 @@
+"""HTTP routes; the WebSocket's is in assistant/asgi.py. docs/protocol.md describes them."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+from assistant import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("conversations/<uuid:conversation_id>/", views.conversation, name="conversation"),
+    path("conversations/<uuid:conversation_id>/rename/", views.rename, name="rename"),
+    path("conversations/<uuid:conversation_id>/delete/", views.delete, name="delete"),
+    path("status.json", views.status_json, name="status"),
+    path("source/<path:name>/<uuid:snapshot_id>/<path:path>", views.source, name="source"),
+    path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),
+    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("healthz", views.healthz, name="healthz"),
+]
