@@ -126,10 +126,6 @@ class AnswerLog:
         taken, self._pending = self._pending, []
         return taken
 
-    def give_back(self, taken: list[tuple[str, dict[str, Any]]]) -> None:
-        """Undo `take`: they couldn't be written."""
-        self._pending = taken + self._pending
-
     @property
     def has_pending(self) -> bool:
         return bool(self._pending)

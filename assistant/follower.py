@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -68,13 +68,37 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
+class Position:
+    """How far one reader is in the logs of a conversation: the rule that nothing is skipped and nothing comes twice."""
+
+    def __init__(self, seen: Mapping[UUID, int]) -> None:
+        self.seen = dict(seen)
+
+    def reached_by(self, messages: Sequence[Mapping[str, Any]], known: Collection[UUID]) -> bool:
+        """Whether these `event` messages, in this order, lead on from here without a gap, and are about known answers."""
+        reached = dict(self.seen)
+        for message in messages:
+            answer, seq = UUID(message["answer"]), message["seq"]
+            if answer not in known or seq > reached.get(answer, 0) + 1:
+                return False
+            reached[answer] = max(reached.get(answer, 0), seq)
+        return True
+
+    def advance(self, answer: UUID, seq: int) -> bool:
+        """Move on to `seq`. False when the reader has that event already, and must not get it again."""
+        if seq <= self.seen.get(answer, 0):
+            return False
+        self.seen[answer] = seq
+        return True
+
+
 class Follower:
     """Use: `await start()`, then `async for message in news()` whenever `woken` is set or `interval_s` has passed."""
 
     def __init__(self, user: Any, conversation: UUID, seen: Mapping[UUID, int], woken: asyncio.Event) -> None:
         self.conversation = conversation
         self._user = user
-        self._seen = dict(seen)
+        self._position = Position(seen)
         self._known: set[UUID] = set()
         self._running = True
         self._looked_at = float("-inf")
@@ -117,26 +141,30 @@ class Follower:
     async def news(self) -> AsyncIterator[dict[str, Any]]:
         """What has come since the last time. LookupError when the conversation is gone."""
         notices = self._notices.take()
-        if self._continues(notices) and time.monotonic() - self._looked_at < self.interval_s:
+        if notices and self._position.reached_by(notices, self._known) and not self._is_due:
             for message in notices:
-                if self._is_new(message):
+                if self._position.advance(UUID(message["answer"]), message["seq"]):
                     yield message
             return
         try:
             found = await self._look()
+            if found is None:
+                raise LookupError(self.conversation)
+            async for message in self._from_database(found):
+                yield message
         except DatabaseError as error:
             if not self._broken:
                 logger.warning("conversation %s: the database doesn't answer: %s", self.conversation, error)
             self._broken = True
-            return
-        if found is None:
-            raise LookupError(self.conversation)
-        async for message in self._from_database(found):
-            yield message
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether it is time to ask the database even though notices come."""
+        return time.monotonic() - self._looked_at > POLL_IDLE_S
 
     async def _look(self) -> Look | None:
         found: Look | None = await database_sync_to_async(look, thread_sensitive=False)(
-            self._user, self.conversation, self._seen
+            self._user, self.conversation, self._position.seen
         )
         self._looked_at, self._broken = time.monotonic(), False
         return found
@@ -150,25 +178,6 @@ class Follower:
         more: Look | None = found
         while more is not None and more.events:
             for event in more.events:
-                self._seen[event.answer] = event.seq
+                self._position.advance(event.answer, event.seq)
                 yield event.as_json()
             more = await self._look() if len(more.events) == PAGE else None
-
-    def _continues(self, notices: list[dict[str, Any]]) -> bool:
-        """Whether each notice is about a known answer and follows what the page has, or is older than that."""
-        if not notices:
-            return False
-        expected = dict(self._seen)
-        for message in notices:
-            answer = UUID(message["answer"])
-            if answer not in self._known or message["seq"] > expected.get(answer, 0) + 1:
-                return False
-            expected[answer] = max(expected.get(answer, 0), message["seq"])
-        return True
-
-    def _is_new(self, message: dict[str, Any]) -> bool:
-        answer = UUID(message["answer"])
-        if message["seq"] <= self._seen.get(answer, 0):
-            return False
-        self._seen[answer] = message["seq"]
-        return True

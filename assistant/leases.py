@@ -33,19 +33,29 @@ NO_SNAPSHOT = "This repository has no index at the moment: ask again when it has
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An answer that is ours to write until the lease ends. job None: it has ended already, in this very claim."""
+    """An answer that is ours to write until the lease ends. job None: it has ended already, in this very claim.
+
+    seq: the answer's last event. events: those that claiming wrote.
+    """
 
     token: UUID
     conversation: UUID
     job: AnswerJob | None
-    events: tuple[Event, ...] = ()
+    seq: int
+    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one worker has to write for one answer. told: the whole log's fold when `entries` end it, else None."""
+    """What a worker has to write for one answer.
+
+    after: the last event that the worker knows to be written. Where the log is further than that, a write that seemed to
+    fail did succeed (a connection can break after the commit), and the first of `entries` are in it already.
+    told: the whole log's fold when `entries` end it, else None.
+    """
 
     token: UUID
+    after: int
     entries: Sequence[tuple[str, Mapping[str, Any]]] = ()
     told: AnswerSoFar | None = None
 
@@ -83,9 +93,10 @@ def _claim(answer_id: UUID) -> Claim | None:
                 return None
         answer = Answer.objects.select_related("conversation__repository__live_snapshot", "snapshot").get(pk=answer_id)
         if (end := _end_at_once(answer)) is not None:
-            return Claim(token, answer.conversation_id, None, tuple(events.append(answer, [end])))
-        begun = events.append(answer, [_reset(answer)]) if again else []
-        return Claim(token, answer.conversation_id, _job(answer), tuple(begun))
+            ended = tuple(events.append(answer, [end]))
+            return Claim(token, answer.conversation_id, None, answer.last_seq, ended)
+        begun = tuple(events.append(answer, [_reset(answer)])) if again else ()
+        return Claim(token, answer.conversation_id, _job(answer), answer.last_seq, begun)
 
 
 def _take(condition: QuerySet[Answer], token: UUID) -> bool:
@@ -151,28 +162,33 @@ def _last_tries(answers: Iterable[Answer]) -> list[Answer]:
     return list(latest.values())
 
 
-def write(work: Sequence[Work]) -> Written:
+def write(work: Iterable[Work]) -> Written:
     """Write the entries of many answers, and renew their leases, in one transaction."""
     by_token = {item.token: item for item in work}
-    written: dict[UUID, tuple[Event, ...]] = {}
     with transaction.atomic():
         # Locked in one order, so that two workers can't wait for each other.
         held = list(Answer.objects.select_for_update().filter(lease_token__in=by_token).order_by("pk"))
         Answer.objects.filter(lease_token__in=by_token).update(leased_until=_lease_end())
-        for answer in held:
-            if entries := by_token[_token(answer)].entries:
-                fresh = events.number(answer.pk, answer.last_seq, entries)
-                answer.last_seq += len(fresh)
-                written[_token(answer)] = tuple(fresh)
-        events.write(event for fresh in written.values() for event in fresh)
-        moved = [answer for answer in held if _token(answer) in written]
+        fresh = {_token(answer): _number(answer, by_token[_token(answer)]) for answer in held}
+        moved = [answer for answer in held if fresh[_token(answer)]]
+        events.write(event for added in fresh.values() for event in added)
         Answer.objects.filter(lease_token__in=by_token).bulk_update(moved, ["last_seq"])
-        cancel_requested = frozenset(_token(answer) for answer in held if answer.cancel_requested)
-        lost = frozenset(by_token) - {_token(answer) for answer in held}
         for answer in moved:
             if (told := by_token[_token(answer)].told) is not None:
                 events.finish(answer, told)
-    return Written(written, lost, cancel_requested)
+    return Written(
+        events={token: added for token, added in fresh.items() if added},
+        lost=frozenset(by_token.keys() - fresh.keys()),
+        cancel_requested=frozenset(token for token, answer in zip(fresh, held, strict=True) if answer.cancel_requested),
+    )
+
+
+def _number(answer: Answer, item: Work) -> tuple[Event, ...]:
+    """The events that `item` adds to the answer, whose `last_seq` is moved."""
+    unwritten = item.entries[answer.last_seq - item.after :]
+    fresh = tuple(events.number(answer.pk, answer.last_seq, unwritten))
+    answer.last_seq += len(fresh)
+    return fresh
 
 
 def _token(answer: Answer) -> UUID:

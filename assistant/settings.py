@@ -48,7 +48,7 @@ try:
     PORT = env.int("PORT", default=8000)
     SIGN_IN = env.str("SIGN_IN", default="free" if _is_loopback(HOST) else "required", validate=_one_of("free", "required"))
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+    CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
     SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
     SECRET_KEY = env.str("SECRET_KEY", default="") or local_secret_key(DATA_DIR)
     LOG_LEVEL = env.str("LOG_LEVEL", default="INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR"))
