@@ -15,14 +15,13 @@ a parsed one. No Django here; `indexer.jobs` connects this to the database.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -155,10 +154,14 @@ class _Listing:
 def _list(source: Source, max_bytes: int, hooks: Hooks) -> _Listing:
     files: list[SourceFile] = []
     skipped: list[Skipped] = []
+    paths: set[str] = set()
     for found in source.files(max_bytes):
         if isinstance(found, Skipped):
             skipped.append(found)
+        elif found.path in paths:  # odd bytes and their escape can look the same
+            skipped.append(Skipped(found.path, "unreadable"))
         else:
+            paths.add(found.path)
             files.append(found)
         hooks.step(Progress("reading", len(files), 0))
     return _Listing(tuple(files), tuple(skipped))
@@ -259,17 +262,16 @@ class _Reading:
     def _contents(self, files: Sequence[SourceFile]) -> Iterator[tuple[str, bytes]]:
         """What the parsers read, noting which file each belongs to.
 
-        A folder can change under us: a file that has gone is skipped, and one that has changed gets the blob of what was read.
+        A folder can change under us: a file that is not the one that was listed is left to the next run.
         """
         for file in files:
             try:
                 data = file.read()
-                file.path.encode()
-            except (OSError, UnicodeEncodeError):
-                self._writer.add_skipped(file.path.encode(errors="replace").decode(), "unreadable")
+            except SourceError:
+                self._writer.add_skipped(file.path, "changed meanwhile")
                 self._step()
                 continue
-            self._being_parsed.append(replace(file, size=len(data), blob=git_blob(data)))
+            self._being_parsed.append(file)
             yield file.path, data
 
     def _take(self, file: SourceFile, parsed: ParsedFile | Skipped) -> None:
@@ -295,11 +297,6 @@ class _Reading:
     def _step(self) -> None:
         self._done += 1
         self._hooks.step(Progress("parsing", self._done, len(self._files)))
-
-
-def git_blob(data: bytes) -> str:
-    """The id that git gives to a file with these contents, in hex."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _embed(snapshot: SnapshotReader, embedder: Embedder, cache_path: Path, hooks: Hooks) -> int:

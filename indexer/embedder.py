@@ -101,7 +101,8 @@ class HashingEmbedder:
         return _normalised(vectors)
 
     def encode_query(self, text: str) -> NDArray[np.float32]:
-        return self.encode_documents([text])[0]
+        vector: NDArray[np.float32] = self.encode_documents([text])[0]
+        return vector
 
 
 def _words(text: str) -> list[str]:
@@ -146,7 +147,8 @@ class SentenceEmbedder:
     def encode_query(self, text: str) -> NDArray[np.float32]:
         with self._turn:
             self._model.max_seq_length = QUERY_TOKENS
-            return self._encode([text])[0]
+            vector: NDArray[np.float32] = self._encode([text])[0]
+            return vector
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         encoded = self._model.encode(
@@ -185,10 +187,12 @@ def _load(name: str) -> Any:
     try:
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise EmbedderError(
             "Embedding needs torch and sentence-transformers: install Sextant with the extra cpu or gpu."
         ) from error
+    disable_progress_bar()
     place = _minilm_folder() if name == "minilm" else name
     on_gpu = torch.cuda.is_available()
     model = SentenceTransformer(str(place), device="cuda" if on_gpu else "cpu")

@@ -5,6 +5,7 @@ IndexerError
 ├── SnapshotError          a snapshot directory is missing, incomplete or of another version
 ├── EmbedderError          the embedding model can't be loaded
 ├── VectorIndexError       FAISS is missing, doubled, or has no GPU though one was asked for
+├── RepositoryBusy         another process indexes this repository right now
 └── BuildCancelled         the build was asked to stop; the live snapshot is untouched
 """
 
@@ -28,6 +29,10 @@ class EmbedderError(IndexerError):
 
 
 class VectorIndexError(IndexerError):
+    pass
+
+
+class RepositoryBusy(IndexerError):
     pass
 
 
