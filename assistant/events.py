@@ -119,7 +119,7 @@ def storable(value: Any) -> Any:
     if isinstance(value, str):
         return _storable_text(value)
     if isinstance(value, Mapping):
-        return {str(key): storable(item) for key, item in value.items()}
+        return {_storable_text(str(key)): storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [storable(item) for item in value]
     return value

@@ -205,7 +205,7 @@ def look(tokens: Collection[UUID]) -> Written:
 def release(tokens: Collection[UUID]) -> int:
     """Give up answers that aren't finished, so that another worker takes them at once. Returns how many."""
     return Answer.objects.filter(lease_token__in=tokens).update(
-        lease_token=None, leased_until=Now(), attempts=F("attempts") - 1
+        lease_token=None, leased_until=Now() - timedelta(seconds=1), attempts=F("attempts") - 1
     )
 
 
