@@ -123,7 +123,7 @@ class Answerer:
         finally:
             await self._hand_over()
             announcing.cancel()
-            await self._in_database(connection.close)
+            await self._in_database(_close_connection)
             self._database.shutdown()
 
     async def _repeat(self, step: Callable[[], Awaitable[None]], every_s: float) -> None:
@@ -259,6 +259,10 @@ class Answerer:
         else:
             logger.info("stopped; %d answers were given up to other workers", released)
         await self._announcer.drain()
+
+
+def _close_connection() -> None:
+    connection.close()  # looked up here, since each thread has its own
 
 
 def _with_connection(work: Callable[..., T], *arguments: Any) -> T:

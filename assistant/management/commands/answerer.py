@@ -9,18 +9,19 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from assistant.answerer import Answerer
-from assistant.answering import answer_question
 
 
 class Command(BaseCommand):
     help = "Answer questions, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asyncio.run(serve())
+        from assistant.answering import answer_question
+
+        asyncio.run(serve(Answerer(answer_question)))
 
 
-async def serve() -> None:
-    answerer = Answerer(answer_question)
+async def serve(answerer: Answerer) -> None:
+    """Run `answerer` until the process is told to end."""
     loop = asyncio.get_running_loop()
     for ending in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(ending, answerer.stop)
