@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.chunker import CHUNKER_VERSION
-from indexer.embedder import Embedder, embedded_text, make_embedder, text_hash
+from indexer.embedder import Embedder, embedded_texts, make_embedder, text_hash
 from indexer.embedding_cache import EmbeddingCache
 from indexer.errors import BuildCancelled, SnapshotError, SourceError
 from indexer.parser import ParserPool
@@ -292,7 +292,7 @@ class _Reading:
         self._step()
 
     def _add(self, file: SourceFile, parsed: ParsedFile) -> None:
-        self._writer.add_file(file, parsed, [text_hash(embedded_text(file.path, chunk)) for chunk in parsed.chunks])
+        self._writer.add_file(file, parsed, [text_hash(text) for text in embedded_texts(file.path, parsed)])
 
     def _step(self) -> None:
         self._done += 1
@@ -323,8 +323,7 @@ def _missing_texts(snapshot: SnapshotReader, missing: set[str]) -> Iterator[tupl
     wanted = set(missing)
     paths = dict.fromkeys(path for text_hash, path in snapshot.paths_of_hashes() if text_hash in missing)
     for path in paths:
-        for chunk in snapshot.parsed(path).chunks:
-            text = embedded_text(path, chunk)
+        for text in embedded_texts(path, snapshot.parsed(path)):
             if (found := text_hash(text)) in wanted:
                 wanted.discard(found)
                 yield found, text

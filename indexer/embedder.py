@@ -1,6 +1,6 @@
 """Text to vectors.
 
-What is embedded is not a whole chunk but a short card about it (`embedded_text`): its file's name, its symbol path and its
+What is embedded is not a whole chunk but a short card about it (`embedded_texts`): its file's name, its symbol path and its
 first lines, which hold the signature and the docstring. On two cores this is several times faster than whole chunks, and
 benchmarks/embedding.py measures what it buys. The folder is left out on purpose: vectors are cached by the hash of the
 text, so renaming a folder embeds nothing anew.
@@ -24,12 +24,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from indexer.errors import EmbedderError
-from indexer.types import Chunk
+from indexer.types import Chunk, Definition, ParsedFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EMBEDDED_TEXT_CHARACTERS = 280
+_NAMES_CHARACTERS = 80
+_BODY_LINES = 12
+_LINES_ABOVE = 6
+_LONG_RULE = re.compile(r"([^\w\s])\1{2,}")
 DOCUMENT_TOKENS = 64
 QUERY_TOKENS = 256
 
@@ -69,11 +73,33 @@ def make_embedder(name: str) -> Embedder:
     return SentenceEmbedder(name)
 
 
-def embedded_text(path: str, chunk: Chunk) -> str:
-    """The short text that stands for a chunk: "sessions.py Session.request" and then its first lines, in one line."""
-    head = f"{PurePosixPath(path).name} {chunk.symbol}".strip()
-    body = " ".join(chunk.text[: 4 * EMBEDDED_TEXT_CHARACTERS].split())
-    return f"{head}: {body}"[:EMBEDDED_TEXT_CHARACTERS]
+def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
+    """For each chunk the short text that stands for it: file name, symbol path, the other names that it defines, and its lines
+    from the first definition on, or from its beginning where it defines nothing."""
+    lines = parsed.text.split("\n")
+    file_name = PurePosixPath(path).name
+    texts = []
+    for chunk in parsed.chunks:
+        inside = [definition for definition in parsed.definitions if chunk.start_line <= definition.line <= chunk.end_line]
+        names = dict.fromkeys(definition.name for definition in inside if not chunk.symbol.endswith(definition.name))
+        head = f"{file_name} {chunk.symbol} {' '.join(names)[:_NAMES_CHARACTERS]}".rstrip()
+        start = _body_start(lines, chunk, inside)
+        body = "\n".join(lines[start - 1 : min(chunk.end_line, start + _BODY_LINES)])
+        texts.append(" ".join(_LONG_RULE.sub(r"\1", f"{head}: {body}").split())[:EMBEDDED_TEXT_CHARACTERS])
+    return texts
+
+
+def _body_start(lines: Sequence[str], chunk: Chunk, inside: Sequence[Definition]) -> int:
+    """The line of the definition that names the chunk, or else of its first one, or of what stands right above it (decorators,
+    a comment); licences and imports are further up."""
+    if not inside:
+        return chunk.start_line
+    own = next((definition for definition in inside if definition.qualified_name == chunk.symbol), inside[0])
+    start = max(chunk.start_line, own.start_line)
+    highest = max(chunk.start_line, start - _LINES_ABOVE)
+    while start > highest and lines[start - 2].strip():
+        start -= 1
+    return start
 
 
 def text_hash(text: str) -> str:

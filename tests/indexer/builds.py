@@ -1,0 +1,81 @@
+"""Tiny repositories, and builds of them with the hashing embedder and one parsing process."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from indexer.build import BuildRequest, Hooks, build_snapshot
+from indexer.snapshot import SnapshotReader
+from indexer.types import BuildReport
+
+GREETINGS = '''"""Greetings."""
+
+
+def hello(name):
+    """Greet somebody by name."""
+    return f"Hello, {name}"
+'''
+ACCOUNTS = '''class Account:
+    """Money that belongs to somebody."""
+
+    def withdraw(self, amount):
+        """Take money out."""
+        self.balance -= amount
+'''
+SMALL = {"greetings.py": GREETINGS, "bank/accounts.py": ACCOUNTS, "README.md": "# Bank\n\nKeeps accounts.\n"}
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+class Bench:
+    """A source folder, an index folder and a cache under one temporary folder; `build` builds on the latest snapshot."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str | bytes] = SMALL) -> None:
+        self.folder = folder
+        self.source = write_files(folder / "source", files)
+        self.source.mkdir(parents=True, exist_ok=True)
+        self.root = folder / "index"
+        self.live: Path | None = None
+
+    def request(self, **changes: object) -> BuildRequest:
+        values = {
+            "repository": "small",
+            "source": str(self.source),
+            "ref": "",
+            "snapshot": str(uuid.uuid4()),
+            "root": self.root,
+            "clone_root": self.folder / "clones",
+            "cache": self.folder / "embeddings.sqlite3",
+            "embedder": "hashing",
+            "previous": self.live,
+            "parse_processes": 1,
+        }
+        return BuildRequest(**(values | changes))  # type: ignore[arg-type]
+
+    def build(self, hooks: Hooks | None = None, **changes: object) -> BuildReport:
+        report = build_snapshot(self.request(**changes), hooks or Hooks())
+        self.live = self.root / report.snapshot
+        return report
+
+    def build_anew(self) -> SnapshotReader:
+        """A build of the same source with nothing to build on."""
+        fresh = Bench(self.folder / f"fresh-{uuid.uuid4()}", {})
+        fresh.build(source=str(self.source))
+        assert fresh.live is not None
+        return SnapshotReader(fresh.live)
+
+    def reader(self) -> SnapshotReader:
+        assert self.live is not None
+        return SnapshotReader(self.live)
+
+    def snapshots(self) -> list[str]:
+        """The names of everything in the index folder."""
+        return sorted(path.name for path in self.root.iterdir())

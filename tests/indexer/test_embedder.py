@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from indexer.embedder import EMBEDDED_TEXT_CHARACTERS, HashingEmbedder, batches, embedded_texts, make_embedder
+from indexer.errors import EmbedderError
+from indexer.types import Chunk, Definition, ParsedFile
+
+
+def parsed_function(text: str, name: str, line: int) -> ParsedFile:
+    end = text.count("\n") + 1
+    definition = Definition(name, name, "function", line, line, end, f"def {name}():")
+    return ParsedFile("python", text, (Chunk(1, end, name, "function", text),), (definition,))
+
+
+def test_the_embedded_text_names_the_file_and_the_symbol_and_skips_the_imports():
+    text = "# A licence.\n\nimport os\nimport sys\n\n\n@cached\ndef connect():\n    '''Open a connection.'''"
+    (embedded,) = embedded_texts("src/net/client.py", parsed_function(text, "connect", 8))
+    assert embedded == "client.py connect: @cached def connect(): 'Open a connection.'"
+
+
+def test_the_embedded_text_knows_the_file_but_not_its_folder():
+    parsed = parsed_function("def connect():\n    pass", "connect", 1)
+    assert embedded_texts("old/client.py", parsed) == embedded_texts("new/place/client.py", parsed)
+    assert embedded_texts("old/client.py", parsed) != embedded_texts("old/server.py", parsed)
+
+
+def test_the_embedded_text_is_short_however_long_the_chunk_is():
+    parsed = parsed_function("def connect():\n" + "    x = 'long'\n" * 500, "connect", 1)
+    assert all(len(text) <= EMBEDDED_TEXT_CHARACTERS for text in embedded_texts("client.py", parsed))
+
+
+def test_a_chunk_that_defines_nothing_is_embedded_from_its_beginning():
+    parsed = ParsedFile("rst", "Install\n=======\n\nUse pip.", (Chunk(1, 4, "Install", "section", ""),))
+    assert embedded_texts("docs/install.rst", parsed) == ["install.rst Install: Install = Use pip."]
+
+
+def test_hashed_words_bring_texts_that_share_them_together():
+    embedder = HashingEmbedder()
+    query = embedder.encode_query("withdraw money from an account")
+    near, far = embedder.encode_documents(["def withdraw(account, money)", "class HttpRequestParser"])
+    assert query @ near > 0.5 > query @ far
+
+
+def test_hashed_vectors_have_length_one_even_without_any_word():
+    vectors = HashingEmbedder().encode_documents(["", "…", "parse HTTPServer2"])
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+
+
+def test_no_text_gives_no_vector():
+    assert HashingEmbedder().encode_documents([]).shape == (0, 256)
+
+
+def test_batches_hold_every_text_once_the_longest_first_within_the_budget():
+    lengths = [5, 100, 40, 3, 60, 0]
+    made = batches(lengths, 120)
+    assert sorted(index for batch in made for index in batch) == list(range(6))
+    assert made[0] == [1]
+    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 120 for batch in made)
+
+
+@pytest.mark.integration
+def test_a_model_that_is_not_there_is_told_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    embedder = make_embedder(str(tmp_path / "no-model"))
+    with pytest.raises(EmbedderError, match="can't be loaded"):
+        embedder.encode_query("anything")
+
+
+@pytest.mark.integration
+def test_minilm_finds_meaning_without_shared_words_and_keeps_the_order():
+    embedder = make_embedder("minilm")
+    texts = ["auth.py login: def login(user, password)", "x" * 250, "matrix.py invert: def invert(matrix)", "log"]
+    vectors = embedder.encode_documents(texts)
+    assert vectors.shape == (4, embedder.dimension) == (4, 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    assert int(np.argmax(vectors @ embedder.encode_query("where do people sign in"))) == 0
+    assert np.allclose(vectors[2], embedder.encode_documents([texts[2]])[0], atol=0.02)
