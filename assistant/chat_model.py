@@ -77,6 +77,10 @@ class Endpoint:
     context_tokens: int = 0
     embedded: bool = False
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
@@ -145,12 +149,12 @@ class OpenAIChatModel:
     """`ChatModel` over HTTP; made by `connect`."""
 
     def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint, info: ModelInfo, timeouts: Timeouts) -> None:
-        self.info = info
-        self._client, self._endpoint, self._timeouts = client, endpoint, timeouts
+        self.endpoint, self.info = endpoint, info
+        self._client, self._timeouts = client, timeouts
         self._tokenizer: Tokenizer | None = None
 
     async def count(self, texts: Sequence[str]) -> list[int]:
-        keys = [_token_key(self._endpoint.url, self.info.name, text) for text in texts]
+        keys = [_token_key(self.endpoint.url, self.info.name, text) for text in texts]
         counts = {key: _token_counts[key] for key in keys if key in _token_counts}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in counts}
         counts.update(zip(missing, await self._ask_counts(list(missing.values())), strict=True))
@@ -167,7 +171,7 @@ class OpenAIChatModel:
             # parse_special: the template's markers are one token each, as they will be when the server reads them.
             tokens = await self._post("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})
             return len(tokens["tokens"])
-        return sum(estimated_tokens(message.content) + ESTIMATED_TOKENS_A_MESSAGE for message in messages)
+        return estimated_prompt_tokens(messages)
 
     async def _which_tokenizer(self) -> Tokenizer:
         """vLLM tells `count`, llama.cpp only `tokens`, others have no such path."""
@@ -178,7 +182,7 @@ class OpenAIChatModel:
                 answer = {}
             self._tokenizer = "vllm" if "count" in answer else "llamacpp" if "tokens" in answer else "estimate"
             if self._tokenizer == "estimate":
-                logger.warning("%s has no tokenizer to ask: token counts are estimated", self._endpoint.url)
+                logger.warning("%s has no tokenizer to ask: token counts are estimated", self.endpoint.url)
         return self._tokenizer
 
     async def _ask_counts(self, texts: list[str]) -> list[int]:
@@ -199,11 +203,11 @@ class OpenAIChatModel:
         return list(await asyncio.gather(*map(ask, texts)))
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        with _transport_errors(self._endpoint):
-            response = await self._client.post(self._endpoint.url + path, json=body, timeout=self._timeouts.metadata_s)
+        with _transport_errors(self.endpoint):
+            response = await self._client.post(self.endpoint.url + path, json=body, headers=self.endpoint.headers)
         if response.is_error:
-            raise refusal(self._endpoint, response)
-        return _json_object(self._endpoint, response)
+            raise refusal(self.endpoint, response)
+        return _json_object(self.endpoint, response)
 
     async def stream(
         self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()
@@ -217,7 +221,7 @@ class OpenAIChatModel:
             "stream_options": {"include_usage": True},
             **({"stop": list(stop)} if stop else {}),
         }
-        reading = _Reading(self._endpoint, self._timeouts)
+        reading = _Reading(self.endpoint, self._timeouts)
         async with self._open(body, reading) as source, aclosing(source.aiter_sse()) as events:
             while not reading.done and (event := await self._next(events, reading)) is not None:
                 for part in reading.take(event):
@@ -228,8 +232,9 @@ class OpenAIChatModel:
     async def _open(self, body: dict[str, Any], reading: _Reading) -> AsyncIterator[EventSource]:
         """The response's events. Leaving the context closes the connection, read to its end or not."""
         timeout = httpx.Timeout(None, connect=self._timeouts.connect_s)
-        request = self._client.build_request("POST", self._endpoint.url + "/v1/chat/completions", json=body, timeout=timeout)
-        with _transport_errors(self._endpoint), reading.deadline() as wait_s:
+        url, headers = self.endpoint.url + "/v1/chat/completions", self.endpoint.headers
+        request = self._client.build_request("POST", url, json=body, headers=headers, timeout=timeout)
+        with _transport_errors(self.endpoint), reading.deadline() as wait_s:
             response = await asyncio.wait_for(self._client.send(request, stream=True), wait_s)
         try:
             if response.is_error:
@@ -240,18 +245,18 @@ class OpenAIChatModel:
 
     async def _refused(self, response: httpx.Response) -> ModelError:
         """Loading and refusing look alike on this path; /health knows how far a download is."""
-        with _transport_errors(self._endpoint):
+        with _transport_errors(self.endpoint):
             await response.aread()
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             try:
-                await describe(self._client, self._endpoint, self._timeouts)
+                await describe(self._client, self.endpoint)
             except ModelError as error:
                 return error
-        return refusal(self._endpoint, response)
+        return refusal(self.endpoint, response)
 
     async def _next(self, events: AsyncGenerator[ServerSentEvent, None], reading: _Reading) -> ServerSentEvent | None:
         """None at the end of the connection."""
-        with _transport_errors(self._endpoint, streaming=True), reading.deadline() as wait_s:
+        with _transport_errors(self.endpoint, streaming=True), reading.deadline() as wait_s:
             return await asyncio.wait_for(anext(events, None), wait_s)
 
 
@@ -308,8 +313,8 @@ class _Reading:
         """Raises StreamBroken unless the stream was complete."""
         if not self.done:
             raise _broken(self._endpoint, "the connection ended in the middle of the answer")
-        if not self._finish_reason:
-            raise _broken(self._endpoint, "the answer ended without a finish_reason")
+        if self._finish_reason in ("", "abort", "error"):
+            raise _broken(self._endpoint, "the answer ended before it was complete")
         return Finished(self._finish_reason, self._usage.get("prompt_tokens"), self._usage.get("completion_tokens"))
 
 
@@ -317,11 +322,10 @@ class _Reading:
 
 
 @asynccontextmanager
-async def http_client(endpoint: Endpoint, timeouts: Timeouts) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for one answer, or for one poller. Redirects are not followed: a prompt goes where the settings say."""
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+async def http_client(timeouts: Timeouts) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for one answer, or for one poller. A prompt goes where the settings say: no redirect or proxy is followed."""
     timeout = httpx.Timeout(timeouts.metadata_s, connect=timeouts.connect_s)
-    async with httpx.AsyncClient(headers=headers, timeout=timeout, verify=_tls(), trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=timeout, verify=_tls(), trust_env=False) as client:
         yield client
 
 
@@ -333,16 +337,16 @@ def _tls() -> ssl.SSLContext:
 
 async def connect(client: httpx.AsyncClient, endpoint: Endpoint, timeouts: Timeouts) -> OpenAIChatModel:
     """The model behind `endpoint`. Raises ModelError when it is not ready."""
-    return OpenAIChatModel(client, endpoint, await describe(client, endpoint, timeouts), timeouts)
+    return OpenAIChatModel(client, endpoint, await describe(client, endpoint), timeouts)
 
 
-async def describe(client: httpx.AsyncClient, endpoint: Endpoint, timeouts: Timeouts) -> ModelInfo:
+async def describe(client: httpx.AsyncClient, endpoint: Endpoint) -> ModelInfo:
     """Ask /health and /v1/models. Raises ModelLoading with its percent, ModelUnreachable, or ModelRejected."""
     with _transport_errors(endpoint):
-        health = await client.get(endpoint.url + "/health", timeout=timeouts.metadata_s)
+        health = await client.get(endpoint.url + "/health", headers=endpoint.headers)
         if health.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise _loading(health)
-        response = await client.get(endpoint.url + "/v1/models", timeout=timeouts.metadata_s)
+        response = await client.get(endpoint.url + "/v1/models", headers=endpoint.headers)
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         raise _loading(response)
     if response.is_error:
@@ -504,3 +508,7 @@ def _remember_counts(counts: Mapping[bytes, int]) -> None:
 def estimated_tokens(text: str) -> int:
     """More than a tokenizer would say, for a server that has none to ask."""
     return math.ceil(len(text.encode(errors="replace")) / ESTIMATED_BYTES_A_TOKEN)
+
+
+def estimated_prompt_tokens(messages: Sequence[Message]) -> int:
+    return sum(estimated_tokens(message.content) + ESTIMATED_TOKENS_A_MESSAGE for message in messages)

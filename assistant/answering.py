@@ -1,0 +1,332 @@
+"""From a question to an answer with checked citations: the whole story, told through the answer's log.
+
+Evidence first: retrieval takes milliseconds and a model takes seconds, so the route and the passages are in the log before a
+token comes, even while the weights are still downloading, and also when no model server can be reached at all. What a server
+does wrong is raised as a `ModelError` and ends the log elsewhere (assistant/answerer.py). Stopping arrives as a cancelled
+task, or as a raised AnswerCancelled; on the way out the connection to the model is closed, which ends generation there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+from django.conf import settings
+
+from assistant.answer_log import AnswerJob, AnswerLog
+from assistant.catalogue import family_of
+from assistant.chat_model import (
+    ChatModel,
+    Endpoint,
+    Finished,
+    Message,
+    ModelInfo,
+    Reasoning,
+    Text,
+    estimated_prompt_tokens,
+    estimated_tokens,
+    http_client,
+)
+from assistant.citations import Citation, CitationReader
+from assistant.endpoints import endpoints_for, ready_model, timeouts
+from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
+from assistant.intent import Decision, choose_route
+from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
+from assistant.prompts import NOTHING_FOUND, fence_mark
+from indexer.retriever import Retriever
+from indexer.types import SearchResult
+
+logger = logging.getLogger(__name__)
+
+# More than a small budget holds, so that the reader also sees what was nearly shown to the model.
+PASSAGES_SEARCHED = 12
+TOKENS_A_PASSAGE = 250
+# We have counted, and still the server says "too long": its template or its limit is not what it told.
+SHRINK_AFTER_OVERFLOW = 0.7
+
+
+async def answer_question(job: AnswerJob, log: AnswerLog, retriever: Retriever | None = None) -> None:
+    """Answer `job` into `log`, up to its `completed` entry. Raises ModelError, IndexerError, or what stops the answer."""
+    story = Story(job, log)
+    await story.status("retrieving", "Searching the repository.")
+    story.found = await _search(job, retriever or shared_retriever())
+    story.decision = choose_route(job.question, job.requested_route, story.found, job.history)
+    if story.decision.route == "search":
+        await story.route()
+        await story.passages(unpacked(story.found.passages))
+        await story.completed("", "none")
+    elif story.decision.route == "code" and not story.found.passages:
+        await story.route()
+        await story.passages([])
+        await log.delta(NOTHING_FOUND)
+        await story.completed("", "none")
+    else:
+        await _ask_model(story)
+
+
+@functools.cache
+def shared_retriever() -> Retriever:
+    """One a process: it keeps snapshots and the embedding model open."""
+    return Retriever()
+
+
+async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
+    """In a thread: the indexer is synchronous."""
+    limit = max(PASSAGES_SEARCHED, settings.EVIDENCE_TOKENS // TOKENS_A_PASSAGE)
+    history = [turn.question for turn in job.history]
+    search = functools.partial(retriever.search, job.snapshot_dir, job.question, limit=limit, history=history)
+    return await asyncio.to_thread(search)
+
+
+async def _ask_model(story: Story) -> None:
+    endpoints = endpoints_for(story.decision.route, story.job.requested_model)
+    await story.route(endpoints[0].name)
+    async with http_client(timeouts()) as client:
+        try:
+            model = await ready_model(client, endpoints, _Waiting(story, endpoints[0]))
+        except ModelError:
+            await _show_passages_early(story, endpoints[0])
+            raise
+        if model.info.name != endpoints[0].name:
+            await story.route(model.info.name, model.info.demonstration)
+        limits = _limits(model.info, model.endpoint)
+        try:
+            await _write(story, model, limits)
+        except ContextOverflow as overflow:
+            if story.log.text:
+                raise
+            logger.info("answer %s: the prompt is too long after all, packing it smaller", story.job.answer_id)
+            await _write(story, model, limits.shrunk(_shrink(overflow)))
+
+
+async def _write(story: Story, model: ChatModel, limits: Limits) -> None:
+    """Pack, show what was packed, and let the model write."""
+    family = family_of(model.info.name)
+    prompt = await Packer(model.count, model.count_prompt, family, limits).pack(story.question)
+    if story.decision.route == "code":
+        await story.passages(prompt.chosen, prompt)
+    await story.status("reading", f"The model reads {prompt.tokens} tokens.")
+    writing = _Writing(story, prompt)
+    async with aclosing(model.stream(prompt.messages, max_tokens=prompt.answer_tokens, stop=family.stop)) as parts:
+        async for part in parts:
+            if isinstance(part, Finished):
+                await writing.finish(part)
+            elif not await writing.take(part):
+                await writing.finish(Finished("length", prompt.tokens))
+                break
+    await story.completed(model.info.name, *writing.outcome())
+
+
+def _limits(info: ModelInfo, endpoint: Endpoint) -> Limits:
+    return limits_for(
+        info.context_tokens,
+        family_of(info.name),
+        embedded=endpoint.embedded,
+        evidence_tokens=settings.EVIDENCE_TOKENS,
+        answer_tokens=settings.ANSWER_TOKENS,
+    )
+
+
+def _shrink(overflow: ContextOverflow) -> float:
+    """As much smaller as the server said, and a little more."""
+    if overflow.prompt_tokens and overflow.context_tokens and overflow.prompt_tokens > overflow.context_tokens:
+        return min(SHRINK_AFTER_OVERFLOW, 0.9 * overflow.context_tokens / overflow.prompt_tokens)
+    return SHRINK_AFTER_OVERFLOW
+
+
+# --- before the model is ready ---------------------------------------------------------------------------------------------
+
+
+class _Waiting:
+    """Called each second while the model isn't ready: shows the passages at once, and then how far it is."""
+
+    def __init__(self, story: Story, endpoint: Endpoint) -> None:
+        self._story, self._endpoint = story, endpoint
+        self._told: tuple[str, int | None] | None = None
+
+    async def __call__(self, error: ModelError) -> None:
+        if self._told is None:
+            await _show_passages_early(self._story, self._endpoint)
+        percent = error.percent if isinstance(error, ModelLoading) else None
+        if self._told != (str(error), percent):
+            self._told = str(error), percent
+            await self._story.status("waiting", str(error), percent)
+        await self._story.log.check()
+
+
+async def _show_passages_early(story: Story, endpoint: Endpoint) -> None:
+    """What the model will probably be shown, by an estimate of the tokens, as its own tokenizer can't be asked yet."""
+    if story.decision.route != "code":
+        return
+    context = endpoint.context_tokens or (settings.EMBEDDED_CONTEXT if endpoint.embedded else None)
+    limits = _limits(ModelInfo(endpoint.name, context), endpoint)
+
+    async def count(texts: Sequence[str]) -> list[int]:
+        return [estimated_tokens(text) for text in texts]
+
+    async def count_prompt(messages: Sequence[Message]) -> int:
+        return estimated_prompt_tokens(messages)
+
+    try:
+        prompt = await Packer(count, count_prompt, family_of(endpoint.name), limits).pack(story.question)
+    except ContextOverflow:
+        await story.passages(unpacked(story.found.passages))
+    else:
+        await story.passages(prompt.chosen, prompt)
+
+
+# --- while it writes --------------------------------------------------------------------------------------------------------
+
+
+class _Writing:
+    """Takes the parts of a stream into the log, and knows when it goes round in circles."""
+
+    def __init__(self, story: Story, prompt: Prompt) -> None:
+        self._story, self._log = story, story.log
+        self._reader = CitationReader(prompt.evidence)
+        self._prompt = prompt
+        self._circles = _Circles()
+        self._pieces = 0
+        self._first = self._last = 0.0
+        self._finished = Finished("stop")
+        self._thinks = False
+
+    async def take(self, part: Text | Reasoning) -> bool:
+        """False when the model only repeats itself."""
+        if isinstance(part, Reasoning):
+            if not self._thinks:
+                self._thinks = True
+                await self._story.status("generating", "The model thinks before it writes.")
+            return True
+        text = part.text if self._log.text else part.text.lstrip()
+        if not text:
+            return True
+        await self._count()
+        await self._log.delta(text)
+        await self._tell(self._reader.feed(text))
+        return not self._circles.closes(text)
+
+    async def _count(self) -> None:
+        self._last = time.monotonic()
+        self._pieces += 1
+        if self._pieces == 1:
+            self._first = self._last
+            self._story.first_token_ms = self._story.elapsed_ms()
+            await self._story.status("generating", "The model writes.")
+
+    async def finish(self, finished: Finished) -> None:
+        """Raises StreamBroken when there is no text at all."""
+        if not self._log.text:
+            raise StreamBroken("The model ended without writing an answer; try again, or choose another model.")
+        self._finished = finished
+        await self._tell(self._reader.finish())
+
+    async def _tell(self, citations: Sequence[Citation]) -> None:
+        for citation in citations:
+            await self._log.append("citation", citation.as_json())
+
+    def outcome(self) -> tuple[str, dict[str, int], float | None, tuple[Citation, ...]]:
+        """finish_reason, usage, tokens a second, citations."""
+        finished = self._finished
+        written = finished.completion_tokens or self._pieces
+        usage = {"prompt_tokens": finished.prompt_tokens or self._prompt.tokens, "completion_tokens": written}
+        took_s = self._last - self._first
+        speed = round((written - 1) / took_s, 1) if written > 1 and took_s > 0 else None
+        return "stop" if finished.finish_reason == "stop" else "length", usage, speed, self._reader.citations
+
+
+class _Circles:
+    """Small models repeat a sentence until their tokens run out. The third time that one is written is enough."""
+
+    TIMES = 3
+    SHORTEST = 30
+
+    def __init__(self) -> None:
+        self._unfinished = ""
+        self._seen: Counter[str] = Counter()
+
+    def closes(self, text: str) -> bool:
+        *complete, self._unfinished = re.split(r"(?<=[.!?])\s+|\n", self._unfinished + text)
+        self._seen.update(sentence for sentence in map(str.strip, complete) if len(sentence) >= self.SHORTEST)
+        return any(self._seen[sentence.strip()] >= self.TIMES for sentence in complete)
+
+
+# --- the log ------------------------------------------------------------------------------------------------------------------
+
+
+class Story:
+    """One answer on its way, and the entries of its log, in the shapes of docs/protocol.md."""
+
+    found: SearchResult
+    decision: Decision
+
+    def __init__(self, job: AnswerJob, log: AnswerLog) -> None:
+        self.job, self.log = job, log
+        self.first_token_ms: float | None = None
+        self._began = time.monotonic()
+
+    def elapsed_ms(self) -> float:
+        return round((time.monotonic() - self._began) * 1000, 1)
+
+    @functools.cached_property
+    def question(self) -> Question:
+        job, found = self.job, self.found
+        begin = job.history[0].question if job.history else job.question
+        return Question(
+            job.question,
+            job.history,
+            found.passages if self.decision.route == "code" else None,
+            found.missing_terms[:5],
+            fence_mark(settings.SECRET_KEY, begin),
+        )
+
+    async def status(self, stage: str, message: str, percent: int | None = None) -> None:
+        await self.log.append("status", {"stage": stage, "message": message, "percent": percent})
+
+    async def route(self, model: str = "", demonstration: bool = False) -> None:
+        route = {"route": self.decision.route, "reason": self.decision.reason}
+        await self.log.append("route", {**route, "model": model, "demonstration": demonstration})
+
+    async def passages(self, chosen: Sequence[Chosen], prompt: Prompt | None = None) -> None:
+        """A later entry replaces an earlier one: a prompt may have to be packed again."""
+        found, job = self.found, self.job
+        steps = [{"name": step.name, "detail": step.detail, "took_ms": round(step.took_ms, 1)} for step in found.steps]
+        entry: dict[str, Any] = {
+            "repository": job.repository,
+            "snapshot": str(job.snapshot_id),
+            "commit": job.commit,
+            "ref": job.ref,
+            "dirty": job.dirty,
+            "vectors": found.vectors,
+            "took_ms": round(found.took_ms, 1),
+            "steps": steps,
+            "passages": [one.as_json() for one in chosen],
+            "budget": prompt.budget_json() if prompt else None,
+        }
+        await self.log.append("passages", entry)
+
+    async def completed(
+        self,
+        model: str,
+        finish_reason: str,
+        usage: dict[str, int] | None = None,
+        tokens_per_s: float | None = None,
+        citations: Sequence[Citation] = (),
+    ) -> None:
+        timings = {
+            "retrieval_ms": round(self.found.took_ms, 1),
+            "first_token_ms": self.first_token_ms,
+            "total_ms": self.elapsed_ms(),
+            "tokens_per_s": tokens_per_s,
+        }
+        counts = {"verified": sum(one.state == "verified" for one in citations), "citations": len(citations)}
+        used = usage or {"prompt_tokens": 0, "completion_tokens": 0}
+        entry = {"model": model, "finish_reason": finish_reason, "usage": used, "timings": timings, **counts}
+        await self.log.append("completed", entry)

@@ -1,0 +1,184 @@
+"""Which model server answers a route, and whether it is ready.
+
+Code questions go to SEXTANT_CODE_MODEL_URL, or to the embedded server; general ones to SEXTANT_GENERAL_MODEL_URL, or to
+wherever code questions go. The answerer watches both and writes what it sees into ModelEndpoint rows, because the web process
+asks no model server: about every second while a model is not ready, and every ten seconds once it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import httpx
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from assistant.chat_model import Endpoint, ModelInfo, OpenAIChatModel, Timeouts, connect, describe, http_client
+from assistant.errors import ModelError, ModelLoading, ModelRejected, ModelUnreachable
+from assistant.models import ModelEndpoint
+
+logger = logging.getLogger(__name__)
+
+ROUTES = ("code", "general")
+NO_MODEL = "No model is set up; set SEXTANT_CODE_MODEL_URL, or leave SEXTANT_EMBEDDED_MODEL on. Search works without."
+POLL_S = 1.0
+POLL_READY_S = 10.0
+# status.json believes rows that are at most 10 s old, so they are renewed more often than a ready server is asked.
+RENEW_S = 3.0
+# How long the embedded server may refuse connections before that is a failure: it is started beside us, or again.
+EMBEDDED_START_S = 10.0
+
+
+def timeouts() -> Timeouts:
+    return Timeouts(
+        connect_s=settings.CONNECT_TIMEOUT_S,
+        first_token_s=settings.FIRST_TOKEN_TIMEOUT_S,
+        gap_s=settings.TOKEN_GAP_TIMEOUT_S,
+    )
+
+
+def endpoint_for(route: str) -> Endpoint:
+    """Where questions of a route go. Raises ModelUnreachable when no model is set up for it."""
+    if route == "general" and settings.GENERAL_MODEL_URL:
+        return Endpoint(
+            _without_v1(settings.GENERAL_MODEL_URL),
+            settings.GENERAL_MODEL_NAME,
+            settings.GENERAL_MODEL_API_KEY,
+            settings.GENERAL_MODEL_CONTEXT,
+        )
+    if settings.CODE_MODEL_URL:
+        return Endpoint(
+            _without_v1(settings.CODE_MODEL_URL),
+            settings.CODE_MODEL_NAME,
+            settings.CODE_MODEL_API_KEY,
+            settings.CODE_MODEL_CONTEXT,
+        )
+    if settings.EMBEDDED_MODEL == "off":
+        raise ModelUnreachable(NO_MODEL)
+    return Endpoint(f"http://{settings.EMBEDDED_HOST}:{settings.EMBEDDED_PORT}", embedded=True)
+
+
+def _without_v1(url: str) -> str:
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def endpoints_for(route: str, model: str = "") -> list[Endpoint]:
+    """Where to ask, best first. A model that was asked for by name may be served for the other route."""
+    if not model:
+        return [endpoint_for(route)]
+    other = "general" if route == "code" else "code"
+    return list(dict.fromkeys(replace(endpoint_for(each), name=model) for each in (route, other)))
+
+
+Waiting = Callable[[ModelError], Awaitable[None]]
+
+
+async def ready_model(client: httpx.AsyncClient, endpoints: Sequence[Endpoint], waiting: Waiting) -> OpenAIChatModel:
+    """The first of `endpoints` that serves the model, as soon as it is ready; meanwhile `waiting` is told why not, each second.
+
+    A model that is downloading or loading is waited for without an end: the reader sees the percentage, and can stop. One
+    that can't be reached is an error at once, except for the embedded server, which may just be starting.
+    """
+    patience = time.monotonic() + EMBEDDED_START_S
+    while True:
+        try:
+            return await _first_that_serves(client, endpoints)
+        except ModelLoading as error:
+            await waiting(error)
+        except ModelUnreachable as error:
+            if not endpoints[0].embedded or time.monotonic() > patience:
+                raise
+            await waiting(error)
+        await asyncio.sleep(POLL_S)
+
+
+async def _first_that_serves(client: httpx.AsyncClient, endpoints: Sequence[Endpoint]) -> OpenAIChatModel:
+    for endpoint in endpoints[:-1]:
+        try:
+            return await connect(client, endpoint, timeouts())
+        except ModelRejected as error:
+            logger.info("trying the next endpoint: %s", error)
+    return await connect(client, endpoints[-1], timeouts())
+
+
+# --- what the web process reads ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a model server looked when it was last asked."""
+
+    state: str
+    message: str = ""
+    percent: int | None = None
+    model: str = ""
+    context_tokens: int | None = None
+    demonstration: bool = False
+
+
+async def watch_endpoints() -> None:
+    """Keep the ModelEndpoint rows up to date until cancelled. A database that fails is tried again."""
+    watches = [_Watch(route) for route in ROUTES]
+    async with http_client(timeouts()) as client:
+        while True:
+            await asyncio.gather(*(watch.look(client) for watch in watches))
+            try:
+                await sync_to_async(_write)({watch.route: watch.seen for watch in watches})
+            except DatabaseError:
+                logger.exception("can't write the state of the model servers")
+            ready = all(watch.seen.state == "ready" for watch in watches)
+            await asyncio.sleep(RENEW_S if ready else POLL_S)
+
+
+class _Watch:
+    """One route's server: asked when it is due."""
+
+    def __init__(self, route: str) -> None:
+        self.route = route
+        self.seen = Seen("unreachable")
+        self._due = 0.0
+
+    async def look(self, client: httpx.AsyncClient) -> None:
+        if time.monotonic() < self._due:
+            return
+        before, self.seen = self.seen, await look(client, self.route)
+        self._due = time.monotonic() + (POLL_READY_S if self.seen.state == "ready" else POLL_S)
+        if (before.state, before.model) != (self.seen.state, self.seen.model):
+            logger.info("%s model is %s: %s", self.route, self.seen.state, self.seen.model or self.seen.message)
+
+
+async def look(client: httpx.AsyncClient, route: str) -> Seen:
+    """Ask the route's server once."""
+    try:
+        info: ModelInfo = await describe(client, endpoint_for(route))
+    except ModelLoading as error:
+        state = "loading" if error.percent is None else "downloading"
+        return Seen(state, str(error), error.percent)
+    except ModelError as error:
+        return Seen("unreachable", str(error))
+    return Seen("ready", "", None, info.name, info.context_tokens, info.demonstration)
+
+
+def _write(seen: Mapping[str, Seen]) -> None:
+    """One statement, so that two answerers don't collide."""
+    rows = [
+        ModelEndpoint(
+            route=route,
+            state=each.state,
+            message=each.message[:500],
+            percent=each.percent,
+            model=each.model[:200],
+            context_tokens=each.context_tokens,
+            demonstration=each.demonstration,
+            seen_at=timezone.now(),
+        )
+        for route, each in seen.items()
+    ]
+    fields = ["state", "message", "percent", "model", "context_tokens", "demonstration", "seen_at"]
+    ModelEndpoint.objects.bulk_create(rows, update_conflicts=True, unique_fields=["route"], update_fields=fields)
