@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -51,7 +52,8 @@ class Command(BaseCommand):
 
     def handle(self, *, source: str, name: str | None, ref: str, as_json: bool, **options: Any) -> None:
         try:
-            report = _index(source, name, ref, Console(stderr=True))
+            with _stopped_by(signal.SIGTERM, signal.SIGHUP):
+                report = _index(source, name, ref, Console(stderr=True))
         except IndexerError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt as error:
@@ -71,6 +73,17 @@ def _index(source: str, name: str | None, ref: str, console: Console) -> BuildRe
         repository.refresh_from_db()
         if created and repository.live_snapshot is None:
             repository.delete()
+
+
+@contextmanager
+def _stopped_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Let these signals do what Ctrl-C does, so that the job's row tells what became of it."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _place(source: str) -> str:
