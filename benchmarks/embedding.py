@@ -143,8 +143,8 @@ def encode(model: Any, texts: Sequence[str], tokens: int) -> NDArray[np.float32]
             [texts[i] for i in batch], batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False
         )
         vectors[batch] = encoded.float().cpu().numpy()
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / lengths).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def score(model: Any, vectors: NDArray[np.float32], inputs: Sequence[Input], questions: Sequence[Question]) -> float:
