@@ -87,6 +87,10 @@ def run_now(repository: Repository, on_progress: OnProgress = lambda progress: N
     with transaction.atomic():
         _lock(repository)
         _refuse_if_busy(repository)
+        # This run does what they were to do.
+        repository.jobs.filter(state=IndexJob.State.RUNNING).update(
+            state=IndexJob.State.FAILED, message="Its process has gone.", finished_at=timezone.now(), lease_token=None
+        )
         job = IndexJob.objects.create(repository=repository, **_taken(token), attempts=1)
     return _run(job, token, on_progress)
 

@@ -222,6 +222,14 @@ def test_a_job_whose_process_has_died_is_queued_again_once(repository):
     assert (job.state, job.attempts) == (State.COMPLETED, 2)
 
 
+def test_indexing_by_hand_settles_a_job_whose_process_has_died(repository):
+    job = running_elsewhere(repository)
+    run_now(repository)
+    job.refresh_from_db()
+    assert (job.state, job.message) == (State.FAILED, "Its process has gone.")
+    assert requeue_expired() == 0
+
+
 def test_a_job_that_is_alive_is_left_alone(repository):
     running_elsewhere(repository, leased_until=timezone.now() + timedelta(seconds=30))
     assert requeue_expired() == 0
