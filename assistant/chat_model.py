@@ -235,7 +235,8 @@ class OpenAIChatModel:
         url, headers = self.endpoint.url + "/v1/chat/completions", self.endpoint.headers
         request = self._client.build_request("POST", url, json=body, headers=headers, timeout=timeout)
         with _transport_errors(self.endpoint), reading.deadline() as wait_s:
-            response = await asyncio.wait_for(self._client.send(request, stream=True), wait_s)
+            async with asyncio.timeout(wait_s):
+                response = await self._client.send(request, stream=True)
         try:
             if response.is_error:
                 raise await self._refused(response)
@@ -257,7 +258,9 @@ class OpenAIChatModel:
     async def _next(self, events: AsyncGenerator[ServerSentEvent, None], reading: _Reading) -> ServerSentEvent | None:
         """None at the end of the connection."""
         with _transport_errors(self.endpoint, streaming=True), reading.deadline() as wait_s:
-            return await asyncio.wait_for(anext(events, None), wait_s)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with an event.
+            async with asyncio.timeout(wait_s):
+                return await anext(events, None)
 
 
 class _Reading:
