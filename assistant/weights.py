@@ -208,8 +208,8 @@ def _bring(source: WeightsSource, weights: Weights, target: Path, report: Report
             brought.unlink()
             raise
         brought.replace(target)
-        shutil.rmtree(target.with_suffix(".hub"), ignore_errors=True)
-        target.with_suffix(".parts").unlink(missing_ok=True)
+        for suffix in (".hub", ".parts"):
+            target.with_suffix(suffix).unlink(missing_ok=True)
     return target
 
 
@@ -241,7 +241,7 @@ def _sha256(path: Path) -> str:
 
 def _already_here(target: Path) -> int:
     """Bytes of unfinished downloads of this file."""
-    return sum(path.stat().st_size for path in target.parent.rglob("*") if target.stem in str(path) and path.is_file())
+    return sum(path.stat().st_size for path in target.parent.glob(f"{target.stem}.*") if path.is_file())
 
 
 def _check_room(folder: Path, weights: Weights, already: int) -> None:
@@ -285,8 +285,9 @@ def _only_one(target: Path, weights: Weights, report: Report) -> Iterator[None]:
 
 
 class HubFile:
-    """The official file on the Hugging Face hub. What has come is kept by huggingface_hub, which continues it.
+    """The official file on the Hugging Face hub, in one growing file.
 
+    (hf_hub_download would start from the first byte again in every process, and try for half a minute without a network.)
     endpoint: another address of the hub; by default huggingface_hub decides (HF_ENDPOINT).
     """
 
@@ -298,34 +299,23 @@ class HubFile:
     def bring(self, weights: Weights, folder: Path, report: Report) -> Path:
         if not weights.hub_repo:
             raise WeightsError(f"{self.name} has no {weights.title} with this hash.")
-        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-        from huggingface_hub.utils import HfHubHTTPError
+        from httpx2 import HTTPError
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+        from huggingface_hub.errors import OfflineModeIsEnabled
+        from huggingface_hub.file_download import http_get
 
+        partial = folder / f"{weights.sha256}.hub"
         try:
             url = hf_hub_url(weights.hub_repo, weights.hub_file, endpoint=self.endpoint)
-            # Asked first, because this fails at once without a network, and a download retries for half a minute.
-            found = get_hf_file_metadata(url, timeout=HUB_TIMEOUT_S, endpoint=self.endpoint)
-            if found.size is not None and found.size != weights.size:
+            found = get_hf_file_metadata(url, token=False, timeout=HUB_TIMEOUT_S, endpoint=self.endpoint)
+            if found.size != weights.size:
                 raise WeightsError(f"{self.name} has another {weights.hub_file} now, so it is not used.")
-            return Path(
-                hf_hub_download(
-                    weights.hub_repo,
-                    weights.hub_file,
-                    local_dir=folder / f"{weights.sha256}.hub",
-                    endpoint=self.endpoint,
-                    etag_timeout=HUB_TIMEOUT_S,
-                    tqdm_class=_progress_bar(self.name, weights, report),
-                )
-            )
-        except (HfHubHTTPError, ConnectionError, *_http_errors()) as error:
+            with partial.open("ab") as out:
+                bar = _progress_bar(self.name, weights, report)
+                http_get(found.location, out, resume_size=out.tell(), expected_size=weights.size, tqdm_class=bar)
+        except (HTTPError, OfflineModeIsEnabled) as error:
             raise WeightsError(f"{self.name} can't be reached ({type(error).__name__}).") from error
-
-
-def _http_errors() -> tuple[type[Exception], ...]:
-    import httpx
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    return (httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled)
+        return partial
 
 
 def _progress_bar(source: str, weights: Weights, report: Report) -> Any:
