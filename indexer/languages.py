@@ -194,5 +194,12 @@ def grammar(language: Language) -> Grammar:
 
 @cache
 def query(language: Language) -> Query:
-    """The query of `queries/NAME.scm`; TSX adds to TypeScript's, and C++ to C's, nothing: each file stands alone."""
-    return Query(grammar(language), (QUERIES / f"{language.name}.scm").read_text(encoding="utf-8"))
+    """The compiled query of a language whose reader is "code"."""
+    return Query(grammar(language), _query_text(language.name))
+
+
+def _query_text(name: str) -> str:
+    """The text of `queries/NAME.scm`, after the text of the query that its first line inherits."""
+    text = (QUERIES / f"{name}.scm").read_text(encoding="utf-8")
+    inherited = re.match(r"; inherits: (\w+)\n", text)
+    return f"{_query_text(inherited[1])}\n{text}" if inherited else text

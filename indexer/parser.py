@@ -18,6 +18,7 @@ import fcntl
 import logging
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import time
@@ -31,11 +32,19 @@ from typing import Self, cast
 
 from indexer.chunker import chunk_blocks, chunk_lines
 from indexer.errors import IndexerError
-from indexer.languages import Language, language_of
-from indexer.syntax import read_syntax
+from indexer.languages import TEXT, Language, language_of
+from indexer.prose import read_notebook, read_prose
+from indexer.syntax import HEADER_CHARACTERS, plain_comment, read_syntax
 from indexer.types import ParsedFile, Skipped
 
 log = logging.getLogger(__name__)
+
+MAX_LINE = 20_000
+MINIFIED_CHARACTERS = 5_000
+MINIFIED_MEAN = 300
+_MINIFIED_NAMES = (".min.js", ".min.css", ".min.mjs", ".js.map", ".css.map", ".bundle.js")
+_LFS = "version https://git-lfs.github.com/spec/"
+_HEAD_COMMENT = re.compile(r"(?:#!.*\n)?(?:[ \t]*(?:#|//|--|;|%).*\n|[ \t]*\n)+|\s*/\*[\s\S]*?\*/|\s*<!--[\s\S]*?-->")
 
 MAX_PROCESSES = 8
 BATCH_FILES = 32
@@ -50,16 +59,28 @@ MAX_STILLBORN = 3
 
 
 def parse(path: str, data: bytes, *, note: str = "") -> ParsedFile | Skipped:
-    """Read one file. With a `note` it is cut by lines, without its grammar, and the note is kept."""
+    """Read one file. With a `note` it is cut by lines, without its grammar, and the note is kept.
+
+    Skipped: "empty" (nothing but blanks), "lfs pointer", "binary" (a NUL), "not text" (neither UTF-8 nor marked UTF-16),
+    "minified" (lines that no person wrote).
+    """
     text = decode(data)
     if text is None:
         return Skipped(path, "binary" if b"\0" in data else "not text")
     if not text.strip():
         return Skipped(path, "empty")
+    if text.startswith(_LFS):
+        return Skipped(path, "lfs pointer")
     language = language_of(path, text)
+    if not note and language.reader == "notebook" and (notebook := read_notebook(language, text)):
+        return notebook
+    if is_minified(path, language, text):
+        return Skipped(path, "minified")
     if language.reader == "code" and not note:
         return _parse_code(language, text)
-    return ParsedFile(language.name, text, chunk_lines(text), note=note)
+    if language.reader in ("markdown", "rst") and not note:
+        return read_prose(language, text)
+    return ParsedFile(language.name, text, chunk_lines(text), header=head_comment(text), note=note)
 
 
 def _parse_code(language: Language, text: str) -> ParsedFile:
@@ -67,6 +88,26 @@ def _parse_code(language: Language, text: str) -> ParsedFile:
     return ParsedFile(
         language.name, text, chunk_blocks(text, syntax.blocks), syntax.definitions, syntax.references, syntax.header
     )
+
+
+def is_minified(path: str, language: Language, text: str) -> bool:
+    """Whether a file was made to be loaded, not read: its name says so, or its lines are far longer than anybody's.
+
+    The longest mean line in the development repositories' sources is under 100 characters; prose may put a paragraph on one
+    line, so it is held only to the limit for a single line.
+    """
+    if path.lower().endswith(_MINIFIED_NAMES):
+        return True
+    if len(text) > MAX_LINE and max(map(len, text.split("\n"))) > MAX_LINE:
+        return True
+    is_prose = language.reader in ("markdown", "rst") or language is TEXT
+    return not is_prose and len(text) > MINIFIED_CHARACTERS and len(text) > MINIFIED_MEAN * (text.count("\n") + 1)
+
+
+def head_comment(text: str) -> str:
+    """The comment that a file of any language begins with, without its marks; "" if it begins with none."""
+    match = _HEAD_COMMENT.match(text[: 4 * HEADER_CHARACTERS])
+    return plain_comment(match[0]) if match else ""
 
 
 def decode(data: bytes) -> str | None:

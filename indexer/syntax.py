@@ -23,18 +23,22 @@ MAX_DEPTH = 24
 MAX_NODE_DEPTH = 1000
 MAX_NAME = 200
 HEADER_CHARACTERS = 1500
+MIN_HEADER = 3
 
 # A function directly inside one of these is a method.
 _TYPE_KINDS = frozenset({"class", "interface", "struct", "trait", "enum", "impl", "extension", "object", "record", "protocol"})
 _SEPARATORS = re.compile(r"\s*(?:::|->|[:#\\/.])\s*")
+_WORD_START = re.compile(r"[:@$~*&\\]*\w")
 _GENERIC = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
 _LICENCE = re.compile(
     r"copyright|licen[sc]ed? (?:under|to)|spdx-license|all rights reserved|permission is hereby|apache license|mit license",
     re.IGNORECASE,
 )
+_SHEBANG = re.compile(r"^#!.*")
 _COMMENT_MARKS = re.compile(
-    r"^[ \t]*(?:/\*+!?|\*+/|//[/!]?|\*|#+!?|--+\[*\|?|\{-\|?|;+|%+|\"\"\"|''')?[ \t]?|[ \t]*(?:\*/|-\}|\"\"\"|''')[ \t]*$",
-    re.MULTILINE,
+    r"""^[ \t]*(?:/\*+!?|\*+/|//[/!]?|\*|\#+!?|--+\[*(?:[ ]?[|^*](?=[ ]))?|\{-[ ]?\|?|;+|%+|\"\"\"|\'\'\')?[ \t]?  # where a line begins
+    |[ \t]*(?:\*/|-\}|\"\"\"|\'\'\')[ \t]*$  # where it ends""",
+    re.MULTILINE | re.VERBOSE,
 )
 
 
@@ -81,13 +85,13 @@ class _Item:
 @dataclass(slots=True)
 class _Captured:
     items: dict[int, _Item] = field(default_factory=dict)
-    references: dict[tuple[int, str, str], None] = field(default_factory=dict)
+    references: dict[int, tuple[int, int, str, str]] = field(default_factory=dict)  # start: pattern, row, name, kind
     comments: list[Node] = field(default_factory=list)
     leading: list[Node] = field(default_factory=list)
     docstring: Node | None = None
 
 
-WEAK_KINDS = frozenset({"variable", "constant", "field", "property", "import"})
+WEAK_KINDS = frozenset({"variable", "constant", "field", "property", "prototype"})
 
 
 def read_syntax(language: Language, data: bytes) -> Syntax:
@@ -97,11 +101,11 @@ def read_syntax(language: Language, data: bytes) -> Syntax:
     leading = _leading_rows([*captured.comments, *captured.leading], lines)
     items = sorted(captured.items.values(), key=lambda item: (item.start, -item.end, item.pattern))
     if language.clauses:
-        items = list(_joined_clauses(items))
+        items = _joined_clauses(items)
     placed = list(_placed(items, leading, lines))
     return Syntax(
         definitions=tuple(definition for definition, _ in placed if definition),
-        references=tuple(Reference(name, row + 1, kind) for row, name, kind in sorted(captured.references)),
+        references=tuple(_references(captured)),
         blocks=tuple(block for _, block in placed),
         header=_header(captured, items),
     )
@@ -117,7 +121,7 @@ def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
             role, _, kind = capture.partition(".")
             if role == "reference":
                 for node in nodes:
-                    captured.references[node.start_point.row, _name(data, node), kind] = None
+                    _capture_reference(captured, pattern, kind, node, data)
             elif role in ("definition", "scope"):
                 _capture_item(captured, pattern, role, kind, nodes[0], captures, data)
             elif role == "comment":
@@ -127,6 +131,20 @@ def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
             elif role == "docstring" and captured.docstring is None:
                 captured.docstring = nodes[0]
     return captured
+
+
+def _capture_reference(captured: _Captured, pattern: int, kind: str, node: Node, data: bytes) -> None:
+    """Where several patterns capture one name, the first one's kind holds."""
+    start = node.start_byte
+    known = captured.references.get(start)
+    if known is None or pattern < known[0]:
+        captured.references[start] = (pattern, node.start_point.row, _name(data, node).strip("\"'`<>"), kind)
+
+
+def _references(captured: _Captured) -> Iterator[Reference]:
+    """One for each name, kind and line, in order; what defines a name is no reference to it."""
+    found = {(row, name, kind) for start, (_, row, name, kind) in captured.references.items() if start not in captured.items}
+    return (Reference(name, row + 1, kind) for row, name, kind in sorted(found) if name)
 
 
 def _capture_item(
@@ -161,17 +179,28 @@ def _capture_item(
     )
 
 
+def _last_row(node: Node) -> int:
+    """The row of a node's last character, where that may be a line end."""
+    row, column = node.end_point
+    return row - 1 if column == 0 and row > node.start_point.row else row
+
+
 def _name(data: bytes, node: Node) -> str:
     return data[node.start_byte : min(node.end_byte, node.start_byte + MAX_NAME)].decode("utf-8", "ignore").strip()
 
 
 def _normal(name: str) -> str:
-    """A name as symbol paths write it: without type arguments, its parts joined by dots."""
+    """A name as symbol paths write it: without type arguments, its parts joined by dots. Operators stay as they are."""
     if name.isidentifier():
         return name
+    name = name.strip("\"'`")
+    if not _WORD_START.match(name):
+        return " ".join(name.split())
+    name, operator, sign = name.partition("operator")
     if "<" in name or "[" in name:
         name = _GENERIC.sub("", name)
-    return " ".join(_SEPARATORS.sub(".", name.strip("\"'`")).strip(".").split())
+    name = _SEPARATORS.sub(".", name.replace(".prototype.", ".")).lstrip(".")
+    return " ".join(f"{name}{operator}{sign}".split()).rstrip(".")
 
 
 def _leading_rows(nodes: list[Node], lines: list[bytes]) -> dict[int, int]:
@@ -179,26 +208,28 @@ def _leading_rows(nodes: list[Node], lines: list[bytes]) -> dict[int, int]:
     rows: dict[int, int] = {}
     for node in nodes:
         (first, column), (last, end_column) = node.start_point, node.end_point
-        if end_column == 0 and last > first:
-            last, end_column = last - 1, len(lines[last - 1])
+        if last != (row := _last_row(node)):
+            last, end_column = row, len(lines[row])
         if not lines[first][:column].strip() and not lines[last][end_column:].strip():
             rows[last] = min(first, rows.get(last, first))
     return rows
 
 
-def _joined_clauses(items: list[_Item]) -> Iterator[_Item]:
-    """Neighbouring items of one name and kind that follow each other as one item."""
-    previous: _Item | None = None
+def _joined_clauses(items: list[_Item]) -> list[_Item]:
+    """Items that follow each other at one level with one name and kind become one that reaches over all of them."""
+    joined: list[_Item] = []
+    enclosing: list[_Item] = []
     for item in items:
-        if previous is None:
-            previous = item
-        elif (item.name, item.kind) == (previous.name, previous.kind) and item.start >= previous.end:
-            previous = replace(previous, end=item.end, end_row=item.end_row)
+        elder: _Item | None = None
+        while enclosing and not _encloses(enclosing[-1], item):
+            elder = enclosing.pop()
+        if elder and not elder.scope and (elder.name, elder.kind) == (item.name, item.kind):
+            elder.end, elder.end_row = item.end, item.end_row
+            enclosing.append(elder)
         else:
-            yield previous
-            previous = item
-    if previous:
-        yield previous
+            joined.append(item)
+            enclosing.append(item)
+    return joined
 
 
 def _placed(items: list[_Item], leading: dict[int, int], lines: list[bytes]) -> Iterator[tuple[Definition | None, Block]]:
@@ -210,6 +241,8 @@ def _placed(items: list[_Item], leading: dict[int, int], lines: list[bytes]) -> 
         if len(enclosing) >= MAX_DEPTH:
             continue
         parent, prefix = enclosing[-1] if enclosing else (None, "")
+        if parent and item.kind == "property" and parent.kind in ("method", "constructor"):
+            prefix = prefix.rpartition(".")[0]  # PHP's promoted parameters are properties of the class
         symbol = f"{prefix}.{item.name}" if prefix else item.name
         kind = "method" if item.kind == "function" and _is_method(parent, item) else item.kind
         start_row = _with_leading(item.start_row, leading)
@@ -241,27 +274,31 @@ def _with_leading(row: int, leading: dict[int, int]) -> int:
 def _header(captured: _Captured, items: list[_Item]) -> str:
     """The docstring, or the first comment up to the first definition's own that is not a licence, without its marks."""
     if captured.docstring is not None:
-        return _plain(captured.docstring.text)
+        return plain_comment(_text(captured.docstring))
     first_row = min((item.start_row for item in items if item.kind not in WEAK_KINDS), default=1 << 60)
-    block: list[bytes] = []
+    block: list[str] = []
     last_row = -2
     for node in sorted(captured.comments, key=lambda node: node.start_byte):
         if node.start_point.row > first_row:
             break
         if node.start_point.row > last_row + 1:
-            if _is_header(block):
-                break
+            if header := plain_comment("".join(block)):
+                return header
             block = []
-        block.append(node.text or b"")
-        last_row = node.end_point.row
-    return _plain(b"\n".join(block)) if _is_header(block) else ""
+        block.append(_text(node).removesuffix("\n") + "\n")
+        last_row = _last_row(node)
+    return plain_comment("".join(block))
 
 
-def _is_header(block: list[bytes]) -> bool:
-    text = b"\n".join(block).decode("utf-8", "ignore")
-    return len(text) > 8 and not text.startswith("#!") and not _LICENCE.search(text)
+def _text(node: Node) -> str:
+    return (node.text or b"")[: 2 * HEADER_CHARACTERS].decode("utf-8", "ignore")
 
 
-def _plain(comment: bytes | None) -> str:
-    text = _COMMENT_MARKS.sub("", (comment or b"")[: 2 * HEADER_CHARACTERS].decode("utf-8", "ignore"))
-    return text.strip()[:HEADER_CHARACTERS]
+def plain_comment(comment: str) -> str:
+    """A comment without its marks and `#!` line; "" for one that begins with a licence or says nothing."""
+    text = _COMMENT_MARKS.sub("", _SHEBANG.sub("", comment)).strip()
+    first, *others = re.split(r"\n[ \t]*\n", text)
+    if _LICENCE.search(first):
+        return ""
+    text = "\n\n".join([first, *(other for other in others if not _LICENCE.search(other))])[:HEADER_CHARACTERS]
+    return text if len(text) >= MIN_HEADER else ""

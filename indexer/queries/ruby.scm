@@ -1,1 +1,33 @@
-; definitions and references of ruby
+(module name: (_) @name) @definition.module
+(class name: (_) @name) @definition.class
+(module body: (body_statement (method name: (_) @name) @definition.method))
+(method name: (_) @name) @definition.function
+(singleton_method name: (_) @name) @definition.method
+(singleton_class body: (body_statement (method name: (_) @name) @definition.method))
+(alias name: (identifier) @name) @definition.method
+(assignment left: (constant) @name) @definition.constant
+(call
+  method: (identifier) @_call
+  arguments: (argument_list . (simple_symbol) @name)
+  (#any-of? @_call "define_method" "alias_method" "define_singleton_method")) @definition.method
+(call
+  method: (identifier) @_call
+  arguments: (argument_list (simple_symbol) @name @definition.property)
+  (#any-of? @_call "attr_accessor" "attr_reader" "attr_writer" "cattr_accessor" "mattr_accessor" "class_attribute"))
+
+(comment) @comment
+
+(call
+  method: (identifier) @_call
+  arguments: (argument_list [(constant) @reference.inherit (scope_resolution name: (constant) @reference.inherit)])
+  (#any-of? @_call "include" "extend" "prepend"))
+(call
+  method: (identifier) @_call
+  arguments: (argument_list . (string (string_content) @reference.import))
+  (#any-of? @_call "require" "require_relative" "autoload"))
+(call receiver: (constant) @reference.type)
+(call method: (identifier) @reference.call
+  (#not-match? @reference.call "^(require|require_relative|include|extend|attr_accessor|attr_reader|attr_writer|private|public)$"))
+(superclass (constant) @reference.inherit)
+(superclass (scope_resolution name: (constant) @reference.inherit))
+(scope_resolution name: (constant) @reference.type)
