@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-TOKENS_VERSION = 1
-
 # Longer runs are hashes, base64 and minified names: they never answer a query and would swell the vocabulary.
 LONGEST_TERM = 64
 
@@ -27,17 +25,23 @@ _WORD_PARTS = re.compile(r"[^\W_]+")
 # Scripts written without spaces: their runs are cut into overlapping pairs of characters.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
-STOP_WORDS = frozenset(
-    """a about after all also am an and any are aren't as at be because been before being between both but by can can't cannot
-    could did do does doesn't doing don't done during each etc every few for from further get gets getting give given gives go
-    goes had has have having he hello her here hi his how however i i'm if in into is isn't it it's its itself just kindly let
-    let's like made make makes making many may me might more most much must my need needed needs no nor not of off on once one
-    only or other our out over own please same shall she should show so some somehow something such tell than thank thanks that
-    that's the their them then there these they thing things this those through to too under until up us use used uses using
-    very via want wants was way ways we were what what's when where whether which while who whole whom whose why will with
-    within without work works would you your code explain describe find file files repo repository project codebase
-    implement implemented implements implementation defined located happen happens handled done exactly actually""".split()
-)
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text that lists some."""
+    return frozenset(text.split())
+
+
+# What a question says without naming anything: function words, and the verbs that ask.
+STOP_WORDS = word_set("""
+a about after all also am an and any are aren as at be because been before being between both but by can cannot could couldn
+did didn do does doesn doing don done during each etc every exactly actually few for from further get gets getting give given
+gives go goes had has have having he hello her here hi his how however i if in into is isn it its itself just kindly let like
+made make makes making many may me might more most much must my need needed needs no nor not of off on once one only or other
+our out over own please same shall she should show so some somehow something such tell than thank thanks that the their them
+then there these they thing things this those through to too under until up us use used uses using ve very via want wants was
+way ways we were what when where whether which while who whole whom whose why will with within without work works would you
+your explain describe implement implemented implements implementation defined located happen happens codebase repo repository
+""")
 
 _local = threading.local()
 

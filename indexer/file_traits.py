@@ -1,0 +1,72 @@
+"""What a file's path tells about it, whatever is asked: its name in stems, and whether it is a test, documentation, an
+example, prose or data, or an entry file.
+
+The words that mark a kind are conventions of many languages, not of single projects. They count only as a whole part of a
+folder's or file's name: `contest/` holds no tests and `latest.py` is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from indexer.tokens import split_identifier, word_set, word_stems
+
+_TEST_FOLDERS = word_set("test tests spec specs fixture fixtures testdata e2e benchmark benchmarks bench benches")
+_TEST_ENDINGS = word_set("test tests spec specs suite")
+_DOCUMENTATION = word_set("doc docs documentation website site guide guides changelog changes changelogs news")
+_EXAMPLES = word_set(
+    "example examples sample samples demo demos tutorial tutorials playground playgrounds script scripts tool tools misc "
+    "contrib ci cmake"
+)
+_ENTRY_STEMS = word_set("__init__ index mod main lib package package-info init")
+
+# What holds no code that runs. "lines" and "" are text of no known language.
+_PROSE = word_set(
+    "markdown rst text lines html css scss less yaml json xml toml ini cmake make batch diff latex csv notebook "
+    "go-module nix sql docker properties svg"
+) | {""}
+
+
+@dataclass(frozen=True, slots=True)
+class FileTraits:
+    """stem, folders: stems of the words in the file's name up to its first dot, and in each of its folders."""
+
+    stem: frozenset[str]
+    folders: tuple[frozenset[str], ...]
+    test: bool
+    documentation: bool
+    example: bool
+    prose: bool
+    entry: bool
+
+
+@lru_cache(maxsize=20_000)
+def traits_of(path: str, language: str) -> FileTraits:
+    place = PurePosixPath(path)
+    stem = stem_of(path)
+    folders = [split_identifier(folder) or (folder,) for folder in place.parts[:-1]]
+    words = {word for folder in folders for word in (folder[-1], "".join(folder))} | {stem.lower()}
+    return FileTraits(
+        stem=frozenset(word_stems(stem)),
+        folders=tuple(frozenset(word_stems(folder)) for folder in place.parts[:-1]),
+        test=_is_test(place.name, folders),
+        documentation=bool(words & _DOCUMENTATION),
+        example=bool(words & _EXAMPLES),
+        prose=language in _PROSE,
+        entry=stem in _ENTRY_STEMS,
+    )
+
+
+def stem_of(path: str) -> str:
+    """ "foo" for src/foo.test.ts; the whole name of a file that begins with a dot."""
+    name = PurePosixPath(path).name
+    return name.split(".")[0] or name
+
+
+def _is_test(name: str, folders: list[tuple[str, ...]]) -> bool:
+    if any(folder[-1] in _TEST_FOLDERS or "".join(folder) in _TEST_FOLDERS for folder in folders):
+        return True
+    words = [word for part in name.split(".")[:-1] for word in split_identifier(part)[-1:]]
+    return name.startswith("test_") or any(word in _TEST_ENDINGS for word in words)

@@ -1,0 +1,158 @@
+"""Bringing the signals together: which files are worth ranking, and which passages stand for the files that were ranked.
+
+The signals find chunks (lexical, dense), files (cards, paths) and definitions. Files are what is ranked; a file is then shown
+by its best chunk: the one that defines what the query names, else the one that the signals rank highest, else its first.
+Further chunks of a file follow at a falling share of its chance, so that many files come before many passages of one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from indexer.lexical_index import ChunkHit
+from indexer.symbols import DefinitionHit
+from indexer.types import Origin, Signal
+
+# Files taken from each signal: 100 by their chunks hold 99 % of the answers of the development set.
+FILES_BY_BODY = 100
+FILES_BY_CARD = 60
+FILES_BY_STEM = 40
+FILES_BY_DEFINITION = 60
+FILES_BY_DENSE = 40
+
+# A chunk in its file: 1 for the best lexical one; what a definition, the nearest vector and a named line add to that.
+_DEFINITION_SHARE = 1.5
+_DENSE_SHARE = 0.3
+_LINE_SHARE = 3.0
+
+# The nth further passage of a file has the file's chance times this to the power of n.
+FURTHER_PASSAGE_SHARE = 0.2
+_PASSAGES_OF_A_FILE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the signals found, each best first. cards, stems: BM25 by file id; lines: the line that the query names in a file
+    that it names, or 0, by file id."""
+
+    lexical: Sequence[ChunkHit] = ()
+    cards: Mapping[int, float] = field(default_factory=dict)
+    stems: Mapping[int, float] = field(default_factory=dict)
+    definitions: Sequence[DefinitionHit] = ()
+    dense: Sequence[ChunkHit] = ()
+    lines: Mapping[int, int] = field(default_factory=dict)
+
+    def chunk_scores(self) -> dict[int, tuple[float, ...]]:
+        """The BM25 scores of each file's chunks, best first."""
+        scores: dict[int, list[float]] = defaultdict(list)
+        for hit in self.lexical:
+            scores[hit.file_id].append(hit.score)
+        return {file_id: tuple(found) for file_id, found in scores.items()}
+
+
+def candidate_files(findings: Findings) -> list[int]:
+    """The ids of the files worth ranking, in the order in which the signals bring them up."""
+    by_body = findings.chunk_scores()
+    best = sorted(by_body, key=lambda file_id: -sum(by_body[file_id][:3]))
+    found = dict.fromkeys(findings.lines)
+    found |= dict.fromkeys(islice(dict.fromkeys(hit.file_id for hit in findings.definitions), FILES_BY_DEFINITION))
+    found |= dict.fromkeys(best[:FILES_BY_BODY])
+    found |= dict.fromkeys(islice(findings.cards, FILES_BY_CARD))
+    found |= dict.fromkeys(islice(findings.stems, FILES_BY_STEM))
+    found |= dict.fromkeys(islice(dict.fromkeys(hit.file_id for hit in findings.dense), FILES_BY_DENSE))
+    return list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpan:
+    """Where a chunk of a candidate file lies."""
+
+    chunk_id: int
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankedChunk:
+    """A chunk in its place among the passages, and the signals that found it."""
+
+    chunk_id: int
+    file_id: int
+    score: float
+    origins: tuple[Origin, ...]
+
+
+class PassagePicker:
+    """Picks the chunks that stand for a file. `spans(file_id)` gives the file's chunks in the order of their lines."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._lexical = _ranks("lexical", findings.lexical)
+        self._dense = _ranks("dense", findings.dense)
+        self._cards = {
+            file_id: Origin("lexical", rank, score) for rank, (file_id, score) in enumerate(findings.cards.items(), 1)
+        }
+        self._definitions: dict[int, list[tuple[int, DefinitionHit]]] = defaultdict(list)
+        for rank, hit in enumerate(findings.definitions, 1):
+            self._definitions[hit.file_id].append((rank, hit))
+
+    def pick(self, file_id: int, chance: float, spans: Sequence[ChunkSpan]) -> Iterator[RankedChunk]:
+        """The file's best chunks, scored from `chance` downwards; its first chunk where no signal chose one."""
+        defining = self._defining_chunks(file_id, spans)
+        worth = {span.chunk_id: self._worth(span, file_id, defining) for span in spans}
+        best = max(worth.values(), default=0.0)
+        chosen = [span for span in spans if worth[span.chunk_id] > 0] or list(spans[:1])
+        chosen.sort(key=lambda span: -worth[span.chunk_id])
+        for place, span in enumerate(chosen[:_PASSAGES_OF_A_FILE]):
+            share = FURTHER_PASSAGE_SHARE**place * (worth[span.chunk_id] / best if best else 1.0)
+            yield RankedChunk(span.chunk_id, file_id, chance * share, self._origins(span.chunk_id, file_id, defining))
+
+    def _defining_chunks(self, file_id: int, spans: Sequence[ChunkSpan]) -> dict[int, Origin]:
+        """The likeliest definition in each chunk, as the origin "symbol"."""
+        found: dict[int, Origin] = {}
+        for rank, hit in self._definitions.get(file_id, ()):
+            holding = [span for span in spans if span.start_line <= hit.line <= span.end_line]
+            if holding:
+                narrowest = min(holding, key=lambda span: span.end_line - span.start_line)
+                found.setdefault(narrowest.chunk_id, Origin("symbol", rank, hit.weight))
+        return found
+
+    def _worth(self, span: ChunkSpan, file_id: int, defining: Mapping[int, Origin]) -> float:
+        worth = _relative(self._lexical, span.chunk_id, file_id) + _DENSE_SHARE * _relative(self._dense, span.chunk_id, file_id)
+        if span.chunk_id in defining:
+            worth += _DEFINITION_SHARE * defining[span.chunk_id].score
+        line = self._findings.lines.get(file_id, 0)
+        return worth + (_LINE_SHARE if span.start_line <= line <= span.end_line else 0.0)
+
+    def _origins(self, chunk_id: int, file_id: int, defining: Mapping[int, Origin]) -> tuple[Origin, ...]:
+        found = [ranks.of.get(chunk_id) for ranks in (self._lexical, self._dense)]
+        origins = [*found, defining.get(chunk_id)]
+        if not any(origins):
+            origins.append(self._cards.get(file_id))
+        return tuple(origin for origin in origins if origin)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    """A signal's chunks: the origin of each, and the best score in each file."""
+
+    of: Mapping[int, Origin]
+    best_of_file: Mapping[int, float]
+
+
+def _ranks(signal: Signal, hits: Sequence[ChunkHit]) -> _Ranks:
+    best: dict[int, float] = {}
+    for hit in hits:
+        best.setdefault(hit.file_id, hit.score)
+    return _Ranks({hit.chunk_id: Origin(signal, rank, hit.score) for rank, hit in enumerate(hits, 1)}, best)
+
+
+def _relative(ranks: _Ranks, chunk_id: int, file_id: int) -> float:
+    """A chunk's score as a share of the best in its file; 0 where the signal didn't find it."""
+    origin = ranks.of.get(chunk_id)
+    if origin is None or ranks.best_of_file[file_id] <= 0:
+        return 0.0
+    return max(0.0, origin.score / ranks.best_of_file[file_id])

@@ -1,0 +1,177 @@
+"""Which file answers: a linear model over a handful of signals, applied to all candidate files of a search at once.
+
+A file's score is the sum of its features times their weights; the softmax over the candidates is the chance that the file is
+the one that is asked for. The weights come from `reranker_weights.json`, which benchmarks/train_reranker.py writes (its
+docstring tells the loss, and docs/retrieval.md what each feature is worth). There is one mix of weights for each of four
+cases: short or long questions, with or without the dense signal.
+
+Features are shares from 0 to 1, relative to the best candidate of the same search where they are scores, and logarithms of
+counts; so a weight means the same in a small and in a large repository.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from indexer.file_traits import FileTraits, traits_of
+from indexer.query import Query
+
+WEIGHTS = Path(__file__).with_name("reranker_weights.json")
+
+# Above this many content words a question has the long mix.
+MOST_WORDS_OF_SHORT = 9
+
+FEATURES = (
+    "body_best",  # BM25 of the best chunk
+    "body_three",  # the sum of the three best chunks
+    "card",  # BM25 of the file card
+    "stem_in_query",  # how much of the file's name the query says
+    "query_in_stem",  # how much of the query the file's name says
+    "query_in_path",  # how much of the query the whole path says
+    "query_in_folder",  # how much of the query the file's own folder says
+    "definition",  # it defines a name that the query mentions
+    "dense",  # cosine of the nearest chunk, from the worst to the best of the nearest
+    "test",
+    "test_asked",  # it is a test, and the query speaks of tests
+    "documentation",
+    "example",
+    "prose",
+    "entry",  # __init__, index, mod, …
+    "depth",  # number of folders
+    "main",  # how much of the code that others use lies in its top folder
+    "referred",  # how much others use what it defines
+    "lines",
+)
+
+_TEST_STEMS = frozenset(("test", "spec", "fixtur"))
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvidence:
+    """What the signals found out about one file. chunk_scores: BM25 of its chunks, best first; dense: cosine of its nearest
+    chunk, or None when it is not among the nearest."""
+
+    file_id: int
+    path: str
+    language: str
+    lines: int
+    referred: float
+    main: float
+    chunk_scores: tuple[float, ...] = ()
+    card: float = 0.0
+    definition: float = 0.0
+    dense: float | None = None
+
+    @property
+    def traits(self) -> FileTraits:
+        return traits_of(self.path, self.language)
+
+
+def file_features(query: Query, files: Sequence[FileEvidence], rarity: Mapping[str, float]) -> list[tuple[float, ...]]:
+    """The FEATURES of each file, relative to the others. rarity: of the query's stems and of the stems in the files' names."""
+    scale = _Scale.of(query, files, rarity)
+    return [_features(file, scale) for file in files]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What the features of one search are measured against."""
+
+    stems: Mapping[str, float]
+    rarity: Mapping[str, float]
+    asks_for_tests: bool
+    body_best: float
+    body_three: float
+    card: float
+    dense_least: float
+    dense_most: float
+
+    @classmethod
+    def of(cls, query: Query, files: Sequence[FileEvidence], rarity: Mapping[str, float]) -> _Scale:
+        dense = [file.dense for file in files if file.dense is not None]
+        return cls(
+            stems={stem: weight * rarity[stem] for stem, weight in query.stems.items()},
+            rarity=rarity,
+            asks_for_tests=any(stem in _TEST_STEMS for stem in query.stems),
+            body_best=_most(file.chunk_scores[0] for file in files if file.chunk_scores),
+            body_three=_most(sum(file.chunk_scores[:3]) for file in files),
+            card=_most(file.card for file in files),
+            dense_least=min(dense, default=0.0),
+            dense_most=max(dense, default=1.0),
+        )
+
+    def said_by(self, words: Iterable[str]) -> float:
+        """The share of the query, by rarity, that is among these stems."""
+        found = sum(self.stems.get(word, 0.0) for word in words)
+        return found / (sum(self.stems.values()) or 1.0)
+
+    def says(self, words: frozenset[str]) -> float:
+        """The share of these stems, by rarity, that the query says."""
+        return sum(self.rarity[word] for word in words if word in self.stems) / (
+            sum(self.rarity[word] for word in words) or 1.0
+        )
+
+    def nearness(self, dense: float | None) -> float:
+        span = self.dense_most - self.dense_least
+        return 0.0 if dense is None or not span else (dense - self.dense_least) / span
+
+
+def _features(file: FileEvidence, scale: _Scale) -> tuple[float, ...]:
+    traits = file.traits
+    folders = traits.folders
+    return (
+        (file.chunk_scores[0] if file.chunk_scores else 0.0) / scale.body_best,
+        sum(file.chunk_scores[:3]) / scale.body_three,
+        file.card / scale.card,
+        scale.says(traits.stem),
+        scale.said_by(traits.stem),
+        scale.said_by(traits.stem.union(*folders)),
+        scale.said_by(folders[-1]) if folders else 0.0,
+        file.definition,
+        scale.nearness(file.dense),
+        float(traits.test),
+        float(traits.test and scale.asks_for_tests),
+        float(traits.documentation),
+        float(traits.example),
+        float(traits.prose),
+        float(traits.entry),
+        float(len(folders)),
+        file.main,
+        math.log1p(file.referred),
+        math.log1p(file.lines),
+    )
+
+
+def mix_name(query: Query, dense: bool) -> str:
+    """Which weights a query has."""
+    return ("long" if len(query.words) > MOST_WORDS_OF_SHORT else "short") + ("_dense" if dense else "")
+
+
+@cache
+def weights_of(mix: str) -> tuple[float, ...]:
+    """The weights of a mix, in the order of FEATURES; a feature that the mix does without has 0."""
+    mixes = json.loads(WEIGHTS.read_text(encoding="utf-8"))["mixes"]
+    return tuple(float(mixes[mix].get(feature, 0.0)) for feature in FEATURES)
+
+
+def score(features: Sequence[float], weights: Sequence[float]) -> float:
+    """A file's score, in logits: higher is likelier."""
+    return sum(feature * weight for feature, weight in zip(features, weights, strict=True))
+
+
+def chances(scores: Sequence[float]) -> list[float]:
+    """The softmax of the files' scores: they sum to 1."""
+    highest = max(scores, default=0.0)
+    exponentials = [math.exp(value - highest) for value in scores]
+    total = sum(exponentials)
+    return [value / total for value in exponentials]
+
+
+def _most(values: Iterable[float]) -> float:
+    """The highest value, or 1 where none is above 0, so that it can be divided by."""
+    return max(values, default=0.0) or 1.0

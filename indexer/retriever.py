@@ -1,0 +1,139 @@
+"""Retriever.search(): the assistant's way into a snapshot.
+
+    question ─ analyse ─┬─ lexical   chunks and file cards by BM25     ┐
+                        ├─ symbol    definitions of the names in it     ├─ candidate files ─ features ─ chances ─ passages
+                        ├─ dense     nearest vectors, where there are   ┘
+                        └─ paths     files that it names
+
+`indexer.search` tells that story. Here is what searches share: the open snapshots, their vector indexes, and the embedders.
+Everything else that a search needs it looks up in the snapshot's SQLite file, so opening one costs nothing. torch and FAISS
+are imported by the first search that uses vectors; a snapshot that has none yet is searched without.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.query import analyse
+from indexer.search import Candidate, Search
+from indexer.snapshot import SnapshotReader
+from indexer.types import SearchResult
+
+if TYPE_CHECKING:
+    from indexer.embedder import Embedder
+    from indexer.vector_index import VectorIndex
+
+# Each holds a few file descriptors, and the vectors once they were used.
+_OPEN_SNAPSHOTS = 8
+
+
+@dataclass(slots=True)
+class _OpenSnapshot:
+    """A snapshot that searches share. It is closed when it has fallen out of the retriever's memory and nobody uses it."""
+
+    reader: SnapshotReader
+    users: int = 0
+    dropped: bool = False
+    vectors: VectorIndex | None = None
+    loading: threading.Lock = field(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        if self.vectors is not None:
+            self.vectors.close()
+        self.reader.close()
+
+
+class Retriever:
+    """Searches snapshots; threads may share it.
+
+    embedder: makes the query's vector when a snapshot was embedded with it; other snapshots get the embedder that their
+    manifest names. device: where FAISS searches, "auto", "cpu" or "gpu".
+    """
+
+    def __init__(self, embedder: Embedder | None = None, *, device: str = "auto") -> None:
+        self._embedders: dict[str, Embedder] = {embedder.name: embedder} if embedder else {}
+        self._device = device
+        self._snapshots: OrderedDict[Path, _OpenSnapshot] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def search(
+        self,
+        snapshot_dir: Path,
+        query: str,
+        *,
+        limit: int = 10,
+        scope: str = "",
+        history: Sequence[str] = (),
+        vectors: bool = True,
+    ) -> SearchResult:
+        """The passages of a snapshot that answer `query`, best first; none is a valid answer.
+
+        scope: a folder or file to keep to, relative to the root. history: the earlier questions of the conversation, newest
+        last. vectors: whether to use the dense signal where the snapshot has it. Raises SnapshotError.
+        """
+        with self._open(snapshot_dir) as snapshot:
+            nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
+            return Search(snapshot.reader, analyse(query, history), scope, nearest).run(limit)
+
+    def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> list[Candidate]:
+        """The files that were ranked for a query, best first, with their features: what training and explanations need."""
+        with self._open(snapshot_dir) as snapshot:
+            nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
+            return Search(snapshot.reader, analyse(query), scope, nearest).ranked()
+
+    def close(self) -> None:
+        """Close the snapshots that no search uses; the others close when their last search ends."""
+        with self._lock:
+            while self._snapshots:
+                self._drop_oldest()
+
+    @contextmanager
+    def _open(self, directory: Path) -> Iterator[_OpenSnapshot]:
+        with self._lock:
+            snapshot = self._snapshots.get(directory)
+            if snapshot is None:
+                snapshot = self._snapshots[directory] = _OpenSnapshot(SnapshotReader(directory))
+            self._snapshots.move_to_end(directory)
+            snapshot.users += 1
+            while len(self._snapshots) > _OPEN_SNAPSHOTS:
+                self._drop_oldest()
+        try:
+            yield snapshot
+        finally:
+            with self._lock:
+                snapshot.users -= 1
+                if snapshot.dropped and not snapshot.users:
+                    snapshot.close()
+
+    def _drop_oldest(self) -> None:
+        _, snapshot = self._snapshots.popitem(last=False)
+        snapshot.dropped = True
+        if not snapshot.users:
+            snapshot.close()
+
+    def _nearest(self, snapshot: _OpenSnapshot, text: str, count: int) -> list[tuple[int, float]]:
+        """(chunk id, cosine) of the chunks nearest to a text, nearest first. Raises EmbedderError or VectorIndexError."""
+        with snapshot.loading:
+            if snapshot.vectors is None:
+                from indexer.vector_index import open_index
+
+                snapshot.vectors = open_index(snapshot.reader.vectors, self._device)
+        vector = self._embedder(snapshot.reader.manifest.embedder).encode_query(text)
+        found = snapshot.vectors.search(vector.reshape(1, -1), count)
+        pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
+        return [(chunk_id, score) for chunk_id, score in pairs if chunk_id >= 0]
+
+    def _embedder(self, name: str) -> Embedder:
+        with self._lock:
+            if name not in self._embedders:
+                from indexer.embedder import make_embedder
+
+                self._embedders[name] = make_embedder(name)
+            return self._embedders[name]

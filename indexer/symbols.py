@@ -1,0 +1,98 @@
+"""Definitions and references: who defines a name, and which files the rest of a repository refers to.
+
+A name is looked up by its letters and digits alone, so `http_client` finds `HTTPClient`; the spelling decides between several.
+Among the definitions of one name a type counts more than a function, and a function more than a field: who asks for
+`Session` wants the class, not the attribute.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from indexer.query import Name
+from indexer.tokens import fold
+
+# How much a definition of each kind is what a person means by a name. Kinds that are not listed are types of their language.
+KIND_WEIGHTS = {
+    "function": 0.9,
+    "macro": 0.9,
+    "method": 0.8,
+    "constant": 0.7,
+    "prototype": 0.6,
+    "callback": 0.6,
+    "namespace": 0.6,
+    "property": 0.5,
+    "field": 0.5,
+    "variable": 0.5,
+    "constructor": 0.4,
+    "test": 0.2,
+}
+_OTHER_SPELLING = 0.6
+_OTHER_QUALIFIER = 0.3
+
+# A name that more files define than this tells nothing about which of them is meant by its use.
+_MOST_DEFINING_FILES = 3
+_MOST_DEFINITIONS = 500
+
+_KEY = "lower(replace(name, '_', ''))"
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionHit:
+    """A definition of a name that a question mentions; weight from 0 to 1."""
+
+    file_id: int
+    name: str
+    line: int
+    weight: float
+
+
+def index_names(db: sqlite3.Connection) -> None:
+    """Make definitions findable by their letters and digits."""
+    db.execute(f"CREATE INDEX IF NOT EXISTS definitions_by_key ON definitions ({_KEY})")
+
+
+def definitions_of(db: sqlite3.Connection, names: Sequence[Name]) -> list[DefinitionHit]:
+    """All definitions of the names, the likeliest first."""
+    hits = [hit for name in names for hit in _definitions_of(db, name)]
+    return sorted(hits, key=lambda hit: (-hit.weight, hit.file_id, hit.line))
+
+
+def _definitions_of(db: sqlite3.Connection, name: Name) -> list[DefinitionHit]:
+    key = fold(name.text)
+    if not key:
+        return []
+    query = f"SELECT file_id, name, qualified_name, kind, line FROM definitions WHERE {_KEY} = ? LIMIT ?"  # noqa: S608
+    return [
+        DefinitionHit(file_id, found, line, name.weight * _likeness(name, found, qualified, kind))
+        for file_id, found, qualified, kind, line in db.execute(query, (key, _MOST_DEFINITIONS))
+    ]
+
+
+def _likeness(name: Name, found: str, qualified: str, kind: str) -> float:
+    likeness = KIND_WEIGHTS.get(kind, 1.0)
+    if name.text.rstrip("!?") != found.rstrip("!?"):
+        likeness *= _OTHER_SPELLING
+    if name.qualifier:
+        if not fold(qualified).endswith(fold(name.qualifier) + fold(found)):
+            return likeness * _OTHER_QUALIFIER
+        return max(likeness, KIND_WEIGHTS["function"])
+    return likeness
+
+
+def references_to_files(db: sqlite3.Connection) -> dict[int, float]:
+    """By file id, how much other files use what it defines.
+
+    Each pair of a name and a file that uses it counts 1, divided among the files that define the name; names that more than
+    three files define count nothing.
+    """
+    query = """
+        WITH defined AS (SELECT DISTINCT name, file_id FROM definitions),
+             known AS (SELECT name, count(*) AS definers FROM defined GROUP BY name HAVING count(*) <= ?),
+             used AS (SELECT DISTINCT name, file_id FROM refs)
+        SELECT defined.file_id, sum(1.0 / known.definers)
+        FROM known JOIN defined USING (name) JOIN used ON used.name = defined.name AND used.file_id <> defined.file_id
+        GROUP BY defined.file_id"""
+    return dict(db.execute(query, (_MOST_DEFINING_FILES,)))
