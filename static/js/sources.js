@@ -1,0 +1,223 @@
+// The panel of sources: what the answer cites, what else the model saw, and what didn't fit. A card keeps its place and whether
+// it is open while the answer grows; its code is drawn when it is first opened.
+
+import { h, icon, spoken } from "./dom.js";
+import { badge, spokenState } from "./citations.js";
+import { citationsByNumber, combinedState, dropped, packed } from "./log.js";
+import { checkLines } from "./check.js";
+import { excerpt } from "./excerpt.js";
+import { count, fileName, folder, plural, range, sourceAddress, spokenRange } from "./words.js";
+
+const HIDDEN = "sources-hidden";
+
+export class Sources {
+  constructor() {
+    this.panel = document.getElementById("sources");
+    this.title = document.getElementById("sources-title");
+    this.tally = document.getElementById("sources-tally");
+    this.body = document.getElementById("sources-body");
+    this.tabs = document.getElementById("sources-groups");
+    this.narrow = matchMedia("(max-width: 959px)");
+    this.cards = new Map();
+    this.answer = null;
+    document.getElementById("sources-hide").addEventListener("click", () => this.hide());
+    for (const button of document.querySelectorAll("[data-sources-toggle]")) button.addEventListener("click", () => this.toggle());
+    if (localStorage.getItem(HIDDEN)) document.body.classList.add(HIDDEN);
+  }
+
+  // --- open and closed ------------------------------------------------------------------------------------------------
+
+  get visible() {
+    return this.narrow.matches ? this.panel.matches(":popover-open") : !document.body.classList.contains(HIDDEN);
+  }
+
+  toggle() {
+    if (this.visible) this.hide();
+    else this.reveal();
+  }
+
+  reveal() {
+    if (this.narrow.matches) {
+      if (!this.visible) this.panel.showPopover();
+      return;
+    }
+    document.body.classList.remove(HIDDEN);
+    localStorage.removeItem(HIDDEN);
+  }
+
+  hide() {
+    if (this.panel.matches(":popover-open")) this.panel.hidePopover();
+    if (this.narrow.matches) return;
+    document.body.classList.add(HIDDEN);
+    localStorage.setItem(HIDDEN, "yes");
+  }
+
+  // --- contents -------------------------------------------------------------------------------------------------------
+
+  /** Shows the sources of `answer`; an answer that is shown already keeps its open cards. */
+  show(answer) {
+    const same = this.answer && this.answer.id === answer.id && this.answer.evidence === answer.evidence;
+    if (same && this.answer.citations === answer.citations && this.answer.route === answer.route) return;
+    if (!same) this.rebuild(answer);
+    this.answer = answer;
+    this.arrange();
+  }
+
+  rebuild(answer) {
+    this.cards.clear();
+    this.body.replaceChildren();
+    this.body.scrollTop = 0;
+    for (const passage of packed(answer)) this.cards.set(passage.number, new Card(passage, answer.evidence));
+    this.cards.values().next().value?.open();
+    this.groups = null;
+  }
+
+  arrange() {
+    const { answer } = this;
+    const cited = citationsByNumber(answer);
+    for (const [number, card] of this.cards) card.update(cited.get(number) ?? []);
+    const left = dropped(answer);
+    const groups = [
+      ["cited", "Cited", packed(answer).filter((passage) => cited.has(passage.number))],
+      ["retrieved", answer.route?.route === "search" ? "Found" : "Retrieved", packed(answer).filter((passage) => !cited.has(passage.number))],
+      ["dropped", "Dropped", left],
+    ];
+    this.drawHead(answer, cited, groups);
+    this.drawGroups(answer, groups);
+  }
+
+  drawHead(answer, cited, groups) {
+    this.title.replaceChildren("Sources ", h("span", { class: "dim" }, `for answer ${answer.number}`));
+    const states = [...cited.values()].map(combinedState);
+    this.tally.replaceChildren(...["verified", "pending", "unverified"].flatMap((state) => {
+      const number = states.filter((one) => one === state).length;
+      const sign = { verified: "tick", pending: "clock", unverified: "query" }[state];
+      return number ? [h("span", { "data-state": state }, icon(sign), count(number), spoken(` ${spokenState(state)}`))] : [];
+    }));
+    const shown = groups.filter(([, , passages]) => passages.length);
+    this.tabs.hidden = shown.length < 2;
+    this.tabs.replaceChildren(...shown.map(([id, name, passages]) =>
+      h("a", { href: `#group-${id}` }, name, " ", h("b", {}, count(passages.length)))));
+    for (const badge of document.querySelectorAll("[data-sources-count]")) badge.textContent = count(this.cards.size);
+  }
+
+  drawGroups(answer, groups) {
+    const layout = JSON.stringify(groups.map(([, , passages]) => passages.map((passage) => passage.number)));
+    if (layout === this.groups) return;
+    this.groups = layout;
+    const { scrollTop } = this.body;
+    const sections = groups.filter(([, , passages]) => passages.length).map(([id, name, passages]) =>
+      h("section", { id: `group-${id}`, "aria-labelledby": `heading-${id}` },
+        h("h3", { id: `heading-${id}` }, { cited: "Cited", dropped: "Dropped for budget" }[id] ?? (name === "Found" ? name : "Retrieved, not cited")),
+        id === "dropped" ? h("p", { class: "hint" }, droppedHint(answer)) : null,
+        h("ol", { class: "cards" }, passages.map((passage) => this.cards.get(passage.number)?.element ?? droppedCard(passage, answer.evidence)))));
+    this.body.replaceChildren(...(sections.length ? sections : [h("p", { class: "hint nothing" }, nothing(answer))]));
+    this.body.scrollTop = scrollTop;
+  }
+
+  /** Opens the card of passage `number` at the lines that were found, or the dropped ones when it is null. */
+  open(answer, number) {
+    this.show(answer);
+    this.reveal();
+    const card = this.cards.get(number);
+    card?.open();
+    const place = card?.element ?? document.getElementById("group-dropped");
+    place?.scrollIntoView({ block: card ? "nearest" : "start" });
+    card?.scrollToHit();
+    return card;
+  }
+}
+
+function nothing(answer) {
+  if (answer.route?.route === "general") return "This answer is general knowledge: nothing was read from the repository.";
+  return answer.evidence ? "Nothing was found." : "What the search finds appears here, before the answer does.";
+}
+
+function droppedHint(answer) {
+  const limit = answer.evidence.budget?.evidence_limit;
+  return `Found, but ${limit ? `the evidence budget of ${count(limit)} tokens` : "the evidence budget"} was full. The model didn’t see these.`;
+}
+
+function place(passage) {
+  return h("span", { class: "path", title: passage.path }, h("span", { class: "dim" }, folder(passage.path)), fileName(passage.path),
+    h("span", { class: "rng" }, `:${range(passage.start_line, passage.end_line)}`));
+}
+
+const symbolOf = (passage) => h("span", { class: "sym", title: passage.symbol }, passage.symbol || passage.kind);
+
+function droppedCard(passage, evidence) {
+  const rank = evidence.passages.indexOf(passage) + 1;
+  const cost = passage.tokens ? ` · ${plural(passage.tokens, "token")}` : "";
+  return h("li", { class: "card flat drop" },
+    h("a", { href: sourceAddress(evidence, passage.path, passage.start_line, passage.end_line) },
+      h("span", { class: "cite", "data-state": "none" }, icon("fold")), symbolOf(passage), place(passage),
+      h("span", { class: "cost" }, `rank ${rank}${cost}`)));
+}
+
+class Card {
+  constructor(passage, evidence) {
+    this.passage = passage;
+    this.evidence = evidence;
+    this.sign = h("span");
+    this.state = spoken("");
+    this.code = h("div", { class: "code-place" });
+    this.checks = h("div");
+    this.details = h("details", { ontoggle: () => this.details.open && this.drawCode() },
+      h("summary", {}, this.sign, this.state, symbolOf(passage), place(passage)),
+      this.code, this.checks,
+      h("div", { class: "card-foot" }, whyThis(passage), h("a", {
+        class: "open", href: sourceAddress(evidence, passage.path, passage.start_line, passage.end_line),
+        "aria-label": `Open ${passage.path} at ${spokenRange(passage.start_line, passage.end_line)}`,
+      }, "Open file")));
+    this.element = h("li", { class: "card", "data-src": String(passage.number) }, this.details);
+  }
+
+  update(citations) {
+    const state = combinedState(citations);
+    if (this.citations && this.element.dataset.st === state && same(this.citations, citations)) return;
+    this.citations = citations;
+    this.element.dataset.st = state;
+    const sign = badge(this.passage.number, state);
+    this.sign.replaceWith(sign);
+    this.sign = sign;
+    this.state.textContent = `${spokenState(state)}: `;
+    this.checks.replaceChildren(...checkLines(citations));
+    if (this.drawn) this.drawCode(true);
+  }
+
+  open() {
+    this.details.open = true;
+    this.drawCode();
+  }
+
+  drawCode(again = false) {
+    if (this.drawn && !again) return;
+    this.drawn = true;
+    this.code.replaceChildren(excerpt(this.passage, this.citations ?? []));
+  }
+
+  /** The code scrolls, not the page: to the first line that was found. */
+  scrollToHit() {
+    const box = this.code.querySelector(".code");
+    const hit = box?.querySelector(".hit");
+    if (hit) box.scrollTop = Math.max(0, hit.offsetTop - box.offsetTop - box.clientHeight / 3);
+  }
+}
+
+const same = (a, b) => a.length === b.length && a.every((one, k) => one === b[k]);
+
+const SIGNALS = [["lexical", "Lexical"], ["symbol", "Symbol"], ["dense", "Vector"]];
+
+function whyThis(passage) {
+  const origins = new Map(passage.origins.map((origin) => [origin.signal, origin]));
+  const cells = SIGNALS.map(([signal]) => {
+    const origin = origins.get(signal);
+    return origin ? h("td", {}, h("b", {}, String(origin.rank)), h("small", {}, score(origin.score))) : h("td", {}, h("b", {}, "–"));
+  });
+  return h("details", { class: "why" }, h("summary", {}, icon("chev"), "Why this?"),
+    h("table", {}, h("caption", { class: "vh" }, `Why passage ${passage.number} was retrieved: rank and score by retriever`),
+      h("thead", {}, h("tr", {}, [...SIGNALS.map(([, name]) => name), "Score", "Tokens"].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, h("tr", {}, cells, h("td", {}, score(passage.score)), h("td", {}, passage.tokens ? count(passage.tokens) : "–")))));
+}
+
+const score = (value) => (Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2));

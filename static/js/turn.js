@@ -1,0 +1,120 @@
+// One question and the answer to it. The parts appear in the order in which the log tells them: route, evidence, prose, end.
+// A part is drawn again only when what it shows has changed.
+
+import { h, icon, iconButton } from "./dom.js";
+import { copy } from "./clipboard.js";
+import { evidenceList, routeLine, stepsOf, updateEvidence } from "./evidence.js";
+import { download } from "./export.js";
+import { isRunning } from "./log.js";
+import { progressLine } from "./progress.js";
+import { Prose } from "./prose.js";
+import { duration, plural } from "./words.js";
+
+export class Turn {
+  /** `actions`: `openSource(answer, number)`, `retry(answer, route)`. */
+  constructor(number, actions) {
+    this.actions = actions;
+    this.prose = new Prose();
+    this.heading = h("h2", { id: `question-${number}` });
+    this.how = h("div", { class: "how", hidden: true });
+    this.evidence = h("div");
+    this.note = h("p", { class: "note", hidden: true });
+    this.trouble = h("div", { class: "trouble", hidden: true });
+    this.state = h("div", { class: "state" });
+    this.acts = h("div", { class: "acts", role: "toolbar", "aria-label": `Answer ${number}` });
+    this.element = h("article", { class: "turn", id: `turn-${number}`, "aria-labelledby": this.heading.id },
+      h("p", { class: "no", "aria-hidden": "true" }, String(number)),
+      h("header", { class: "q" }, this.heading),
+      this.how, this.evidence, this.note, this.prose.element, this.trouble,
+      h("div", { class: "foot" }, this.state, this.acts));
+    this.shown = {};
+  }
+
+  /** Brings the turn to `answer`, which may be another try at the same question. */
+  update(answer) {
+    const before = this.shown;
+    const another = before.id !== answer.id || before.attempt !== answer.attempt;
+    if (before.id !== answer.id) this.prose.clear();
+    this.shown = answer;
+    this.heading.textContent = answer.question;
+    this.element.ariaBusy = String(isRunning(answer));
+    if (another || before.route !== answer.route || before.evidence !== answer.evidence) this.drawFindings(answer);
+    else if (before.citations !== answer.citations) this.updateEvidence(answer);
+    const changed = another || before.text !== answer.text || before.citations !== answer.citations || before.outcome !== answer.outcome;
+    if (changed) this.prose.update(answer, isRunning(answer) && answer.text !== "");
+    this.prose.element.hidden = answer.text === "";
+    if (another || before.outcome !== answer.outcome) this.drawEnding(answer);
+    if (isRunning(answer)) this.drawProgress();
+  }
+
+  drawFindings(answer) {
+    const parts = [];
+    if (answer.route) parts.push(routeLine(answer, (route) => this.actions.retry(this.shown, route)));
+    if (answer.evidence) parts.push(stepsOf(answer.evidence));
+    this.how.replaceChildren(...parts);
+    this.how.hidden = parts.length === 0;
+    this.evidence.replaceChildren();
+    if (answer.evidence) this.evidence.append(evidenceList(answer, (number) => this.actions.openSource(this.shown, number)));
+    const general = answer.route?.route === "general";
+    this.note.hidden = !general;
+    this.note.textContent = general ? "General knowledge: no evidence from the repository was used." : "";
+  }
+
+  updateEvidence(answer) {
+    for (const list of this.evidence.children) updateEvidence(list, answer);
+  }
+
+  /** What is going on, once a second as well: it counts the seconds. */
+  drawProgress() {
+    if (!isRunning(this.shown)) return;
+    if (this.stage !== this.shown.status) {
+      this.stage = this.shown.status;
+      this.stageSince = performance.now();
+    }
+    this.state.replaceChildren(progressLine(this.shown, performance.now() - this.stageSince));
+  }
+
+  drawEnding(answer) {
+    const failed = answer.outcome === "failed";
+    this.trouble.hidden = !failed;
+    this.trouble.replaceChildren(...(failed ? this.failure(answer) : []));
+    this.acts.replaceChildren(...(answer.outcome === null ? [] : this.buttons(answer)));
+    if (answer.outcome === null) return;
+    this.state.replaceChildren(h("p", { class: "done" }, summary(answer)));
+  }
+
+  failure(answer) {
+    return [
+      icon("warn"),
+      h("p", {}, answer.ending.message, answer.text ? " What was written so far is kept above." : ""),
+      h("button", { type: "button", class: "btn", onclick: () => this.actions.retry(this.shown) }, icon("redo"), "Retry"),
+    ];
+  }
+
+  buttons(answer) {
+    const again = iconButton("redo", "Answer again", () => this.actions.retry(this.shown));
+    const buttons = answer.outcome === "failed" ? [] : [again];
+    if (answer.text) {
+      buttons.unshift(iconButton("copy", "Copy the answer", () => copy(this.shown.text, "Answer copied.")));
+    }
+    if (answer.text || answer.evidence) {
+      buttons.push(iconButton("export", "Export as Markdown", () => download(this.shown)));
+    }
+    return buttons;
+  }
+}
+
+/** "4 of 5 citations verified · qwen2.5-coder-1.5b-instruct · 4.2 s". */
+export function summary(answer) {
+  if (answer.outcome === "cancelled") return "Stopped.";
+  if (answer.outcome === "failed") return "Not finished.";
+  const { citations, verified, model, finish_reason: reason, timings } = answer.ending;
+  const parts = [];
+  if (answer.route?.route === "search") parts.push(plural(answer.evidence?.passages.length ?? 0, "passage"));
+  else if (citations) parts.push(citations === verified ? `${plural(citations, "citation")}, all verified` : `${verified} of ${plural(citations, "citation")} verified`);
+  else if (answer.evidence) parts.push("No citation");
+  if (reason === "length") parts.push("cut off at the answer’s token limit");
+  if (model) parts.push(model);
+  if (timings?.total_ms) parts.push(duration(timings.total_ms));
+  return parts.join(" · ");
+}
