@@ -1,9 +1,9 @@
 """Sextant's real processes, started for a test: each in its own process group, on free ports, over its own data folder.
 
-    with Deployment(tmp_path) as sextant:
-        sextant.start("web", "answerer")
-        sextant.kill("answerer")          # kill -9
-        sextant.start("answerer")
+with Deployment(tmp_path) as sextant:
+    sextant.start("web", "answerer")
+    sextant.kill("answerer")          # kill -9
+    sextant.start("answerer")
 """
 
 from __future__ import annotations
@@ -68,7 +68,12 @@ class Deployment:
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one management command to its end and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         if check and done.returncode:
             raise AssertionError(f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
