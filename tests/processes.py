@@ -38,22 +38,31 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0
         time.sleep(0.05)
 
 
+def environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    """For a process with Sextant's own settings over `data_dir`: what tests/settings.py set for this one stays out of it."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("SEXTANT_") and name != "DJANGO_SETTINGS_MODULE"
+    }
+    kept = {name: os.environ[name] for name in ("SEXTANT_CACHE_DIR",) if name in os.environ}
+    return {**inherited, **kept, "SEXTANT_DATA_DIR": str(data_dir), "SEXTANT_EMBEDDER": "hashing", **settings}
+
+
 class Deployment:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.port = free_port()
         self.model_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("SEXTANT_")},
-            "SEXTANT_DATA_DIR": str(folder / "data"),
-            "SEXTANT_PORT": str(self.port),
-            "SEXTANT_EMBEDDED_PORT": str(self.model_port),
-            "SEXTANT_EMBEDDER": "hashing",
-            "SEXTANT_OFFLINE": "1",
-            "PYTHONUNBUFFERED": "1",
+        self.environment = environment(
+            folder / "data",
+            SEXTANT_PORT=str(self.port),
+            SEXTANT_EMBEDDED_PORT=str(self.model_port),
+            SEXTANT_OFFLINE="1",
+            PYTHONUNBUFFERED="1",
             **settings,
-        }
+        )
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Deployment:

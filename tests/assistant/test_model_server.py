@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -16,9 +15,9 @@ import httpx
 import pytest
 
 from assistant.errors import ModelError, WeightsError
-from assistant.model_server import Fetcher, placeholder, wait_for_weights
+from assistant.model_server import Fetcher, PlaceholderServer, placeholder, wait_for_weights
 from assistant.weights import CODER, DEMONSTRATION, Choice, FetchProgress, Report, Weights, weights_path
-from tests.processes import ROOT, free_port, wait_until
+from tests.processes import ROOT, environment, free_port, wait_until
 
 
 class Refusing:
@@ -44,12 +43,17 @@ class Paused:
         raise WeightsError("the line broke.")
 
 
+def obtain_in_vain(fetcher: Fetcher, server: PlaceholderServer) -> None:
+    with pytest.raises(WeightsError):
+        fetcher.obtain(Choice(CODER), server)
+
+
 def test_while_weights_come_health_tells_how_far_they_are(tmp_path: Path) -> None:
     port = free_port()
     source = Paused()
     fetcher = Fetcher(tmp_path, (source,))
     with placeholder("127.0.0.1", port, CODER) as server:
-        worker = threading.Thread(target=lambda: pytest.raises(WeightsError, fetcher.obtain, Choice(CODER), server))
+        worker = threading.Thread(target=obtain_in_vain, args=(fetcher, server))
         worker.start()
         wait_until(lambda: server.waiting.status == "downloading", "the download to begin")
         health = httpx.get(f"http://127.0.0.1:{port}/health")
@@ -116,10 +120,14 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 
     def start(**settings: str) -> tuple[subprocess.Popen[str], str]:
         port = settings.setdefault("SEXTANT_EMBEDDED_PORT", str(free_port()))
-        environment = {**os.environ, "SEXTANT_DATA_DIR": str(tmp_path), "SEXTANT_OFFLINE": "1", **settings}
         command = [sys.executable, "manage.py", "model_server"]
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=environment(tmp_path, SEXTANT_OFFLINE="1", **settings),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         running.append(process)
         return process, f"http://127.0.0.1:{port}"
@@ -182,7 +190,7 @@ def test_a_damaged_file_in_the_cache_is_removed_and_named(tmp_path: Path, start_
     process, _ = start_server(SEXTANT_CACHE_DIR=str(tmp_path / "cache"), SEXTANT_EMBEDDED_MODEL="demonstration")
     assert process.wait(timeout=60) == 1
     assert process.stderr is not None
-    assert "was damaged and is gone: it will be fetched again." in process.stderr.read()
+    assert "was damaged and has been removed: it will be fetched again." in process.stderr.read()
     assert not cached.exists()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +20,7 @@ from indexer import jobs
 from indexer.embedder import HashingEmbedder
 from indexer.models import IndexJob, Repository
 from indexer.snapshot import SnapshotReader
+from tests.processes import environment
 
 from .builds import SMALL, write_files
 
@@ -168,9 +168,10 @@ def test_it_waits_for_the_process_that_indexes_the_repository_now(source, monkey
 
 
 def test_bad_usage_ends_with_2_and_failure_with_1(tmp_path):
-    environment = {**os.environ, "SEXTANT_DATA_DIR": str(tmp_path / "var")}
     for arguments, status in ((["--name", "a/b", "."], 2), (["/no/such/folder"], 1)):
-        done = subprocess.run([*MANAGE, "index_repo", *arguments], env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [*MANAGE, "index_repo", *arguments], env=environment(tmp_path / "var"), capture_output=True, text=True
+        )
         assert (done.returncode, done.stdout) == (status, "")
         assert "Traceback" not in done.stderr
 
@@ -178,15 +179,9 @@ def test_bad_usage_ends_with_2_and_failure_with_1(tmp_path):
 @pytest.fixture
 def home(tmp_path) -> Iterator[dict[str, str]]:
     """The environment of processes with a data folder and a database of their own."""
-    environment = {
-        **os.environ,
-        "SEXTANT_DATA_DIR": str(tmp_path / "var"),
-        "SEXTANT_DATABASE_URL": f"sqlite:///{tmp_path / 'var' / 'sextant.sqlite3'}",
-        "SEXTANT_INDEX_LEASE_S": "1",
-    }
-    (tmp_path / "var").mkdir()
-    subprocess.run([*MANAGE, "migrate", "--verbosity", "0"], env=environment, check=True)
-    return environment
+    home = environment(tmp_path / "var", SEXTANT_INDEX_LEASE_S="1")
+    subprocess.run([*MANAGE, "migrate", "--verbosity", "0"], env=home, check=True)
+    return home
 
 
 ENQUEUE = """
