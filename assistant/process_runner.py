@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from honcho.manager import Manager
+from honcho.printer import Printer
 from honcho.process import Process
 
 from assistant.errors import BadRequest
@@ -121,7 +122,7 @@ class Runner(Manager):  # type: ignore[misc]
     """Runs commands until one of SIGINT, SIGTERM and SIGHUP, and says once when the page answers."""
 
     def __init__(self, commands: Mapping[str, str], environment: Mapping[str, Mapping[str, str]], url: str) -> None:
-        super().__init__()
+        super().__init__(Printer(time_format=""))  # what is printed carries its own time
         self.url = url
         self.stopping = multiprocessing.Event()
         self._process_ctor = self._make
