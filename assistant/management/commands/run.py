@@ -35,7 +35,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         call_command("prepare")
         if sample:
-            call_command("queue_index", settings.BASE_DIR, name="sextant", if_new=True)
+            call_command("queue_index", settings.BASE_DIR, name="sextant")
         runner = Runner(commands, {name: self._environment(name) for name in commands}, _url())
         runner.loop()
 

@@ -17,13 +17,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path)
         parser.add_argument("--name", required=True)
-        parser.add_argument("--if-new", action="store_true", help="do nothing when the folder is indexed under this name")
 
-    def handle(self, *args: Any, folder: Path, name: str, if_new: bool, **options: Any) -> None:
+    def handle(self, *args: Any, folder: Path, name: str, **options: Any) -> None:
         source = str(folder.resolve())
         repository, _ = Repository.objects.get_or_create(name=name, defaults={"source": source})
-        if if_new and repository.source == source and repository.live_snapshot is not None:
-            return
         if repository.source != source:  # the folder has moved, and its index with it
             repository.source = source
             repository.save(update_fields=["source"])
