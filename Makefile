@@ -22,7 +22,8 @@ run: setup ## start everything, print the address of the page; Ctrl-C stops it
 
 test: setup ## run every test, with a real browser, Redis and PostgreSQL
 	@scripts/system-packages chromium redis-server postgresql
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto -m "not browser"
+	$(BIN)/python -m pytest -m browser
 	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m event_log
 
 lint: setup ## check style and types

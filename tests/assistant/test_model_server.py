@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -155,10 +154,8 @@ def test_the_server_speaks_openai_with_the_demonstration_model(demonstration_wei
     question = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8, "model": model["id"]}
     answer = httpx.post(f"{address}/v1/chat/completions", json=question, timeout=60).json()
     assert answer["usage"]["completion_tokens"] > 0
-    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.integration
