@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from indexer.syntax import Block
 from indexer.types import Chunk
 
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 """Part of every manifest: a snapshot of another version is read again from its sources. Raise it whenever output changes."""
 
 MAX_CHARACTERS = 1500

@@ -83,7 +83,10 @@ def _message(stderr: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
-    """A file of a tree or of the index: mode "100644", "120000" (link), "160000" (submodule); raw path; size or -1."""
+    """A file of a tree or of the index: mode "100644", "120000" (link), "160000" (submodule); raw path.
+
+    size: in bytes, or -1 where git gives none: of a submodule, of the index, and of an object that a partial clone lacks.
+    """
 
     mode: str
     blob: str
@@ -98,7 +101,7 @@ def tree_entries(folder: Path, treeish: str) -> list[TreeEntry]:
         if row:
             head, _, path = row.partition(b"\t")
             mode, _, blob, size = head.decode().split()
-            entries.append(TreeEntry(mode, blob, path, -1 if size == "-" else int(size)))
+            entries.append(TreeEntry(mode, blob, path, int(size) if size.isdecimal() else -1))
     return entries
 
 

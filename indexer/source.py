@@ -177,12 +177,12 @@ class GitSource(Source):
     def files(self, max_bytes: int) -> Iterator[SourceFile | Skipped]:
         entries = sorted(git.tree_entries(self.repository, self._tree), key=lambda entry: entry.path)
         own = next((entry for entry in entries if entry.path == IGNORE_FILE.encode()), None)
-        ignored = ignore_rules(self._objects.read(own.blob) if own and not _reason(own.mode) else b"")
+        ignored = ignore_rules(self._objects.read(own.blob) if own and not _reason(own.mode) and own.size >= 0 else b"")
         for entry in entries:
             path = _shown(entry.path)
             if ignored.match_file(os.fsdecode(entry.path)):
                 continue
-            if reason := _reason(entry.mode) or ("too large" if entry.size > max_bytes else ""):
+            if reason := _reason(entry.mode) or _size_reason(entry.size, max_bytes):
                 yield Skipped(path, reason)
             else:
                 yield SourceFile(path, entry.size, entry.blob, partial(self._objects.read, entry.blob))
@@ -231,6 +231,12 @@ def _rules_of(folder: Folder) -> GitIgnoreSpec:
 
 def _reason(mode: str) -> str:
     return {"120000": "symlink", "160000": "submodule"}.get(mode, "")
+
+
+def _size_reason(size: int, max_bytes: int) -> str:
+    if size < 0:
+        return "missing object"  # of a partial clone, or of a damaged one
+    return "too large" if size > max_bytes else ""
 
 
 def _shown(raw: bytes) -> str:

@@ -5,17 +5,21 @@ cost is the number of its names, not of its nodes, and nesting costs no stack. T
 query engine does not look below MAX_NODE_DEPTH, and definitions nested deeper than MAX_DEPTH are not told apart.
 
 A qualified name is made of the names of the enclosing definitions and scopes (Rust's `impl`, Go's receiver), joined by
-dots whatever the language writes (`std::vector` is `std.vector`, Lua's `M:f` is `M.f`).
+dots whatever the language writes (`std::vector` is `std.vector`, Lua's `M:f` is `M.f`). A test that has a title instead of
+a name (`it("closes twice", …)`) is a scope whose symbol is the path of titles that leads to it; nothing is qualified by it.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from tree_sitter import Node, Parser, QueryCursor, Tree
 
+from indexer.c_macros import without_macros
 from indexer.languages import Language, grammar, query
 from indexer.types import Definition, Reference
 
@@ -36,10 +40,22 @@ _LICENCE = re.compile(
 )
 _SHEBANG = re.compile(r"^#!.*")
 _COMMENT_MARKS = re.compile(
-    r"""^[ \t]*(?:/\*+!?|\*+/|//[/!]?|\*|\#+!?|--+\[*(?:[ ]?[|^*](?=[ ]))?|\{-[ ]?\|?|;+|%+|\"\"\"|\'\'\')?[ \t]?  # where a line begins
+    r"""^[ \t]*  # where a line begins
+        (?:/\*+!?|\*+/|//[/!]?|\*|\#+!?|--+\[*(?:[ ]?[|^*](?=[ ]))?|\{-[ ]?\|?|;+|%+|\"\"\"|\'\'\')?[ \t]?
     |[ \t]*(?:\*/|-\}|\"\"\"|\'\'\')[ \t]*$  # where it ends""",
     re.MULTILINE | re.VERBOSE,
 )
+# Lines that speak to tools, not to readers.
+_DIRECTIVE = re.compile(
+    r"""^[ \t]*(?:
+        -\*-.*-\*- | (?:vim?|ex):.* | (?:frozen_string_literal|encoding|coding|warn_indent|typed):.*
+      | (?:eslint|jshint|jslint|tslint|prettier|stylelint|biome|istanbul|c8|clang-format|shellcheck|pylint|flake8|ruff|mypy
+          |pyright|rubocop|phpcs|swiftlint|scalastyle|ktlint|hlint|credo)\b[-:\ ].*
+      | noqa\b.* | pragma:.* | type:\ ignore.* | @(?:ts-\w+|flow|jsx\w*|format|prettier|private|internal|generated)
+    )[ \t]*$""",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+_FILE_NAME = re.compile(r"[\w+./-]+\.\w{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,10 @@ class Syntax:
 
 @dataclass(slots=True)
 class _Item:
-    """A definition or scope before it has its place: byte range, rows from 0, the name's row and text."""
+    """A definition or scope before it has its place: byte range, rows from 0, the name's row and text.
+
+    end is where the tree says; end_row is that of the last line that is neither blank nor a comment.
+    """
 
     start: int
     end: int
@@ -97,8 +116,11 @@ WEAK_KINDS = frozenset({"variable", "constant", "field", "property", "prototype"
 def read_syntax(language: Language, data: bytes) -> Syntax:
     """Definitions, references and blocks of `data` (UTF-8, line ends "\\n") in a language whose reader is "code"."""
     lines = data.split(b"\n")
-    captured = _capture(language, Parser(grammar(language)).parse(data), data)
+    readable = without_macros(data) if language.name in ("c", "cpp") else data
+    captured = _capture(language, Parser(grammar(language)).parse(readable), data)
+    _trim_ends(captured, data, lines)
     leading = _leading_rows([*captured.comments, *captured.leading], lines)
+    _cut_heads(captured)
     items = sorted(captured.items.values(), key=lambda item: (item.start, -item.end, item.pattern))
     if language.clauses:
         items = _joined_clauses(items)
@@ -107,8 +129,36 @@ def read_syntax(language: Language, data: bytes) -> Syntax:
         definitions=tuple(definition for definition, _ in placed if definition),
         references=tuple(_references(captured)),
         blocks=tuple(block for _, block in placed),
-        header=_header(captured, items),
+        header=_header(captured, items, data, lines),
     )
+
+
+def _cut_heads(captured: _Captured) -> None:
+    """A function begins after the definitions before its name: they are in it only because the grammar lost its way."""
+    ends = sorted((item.start, item.end) for item in captured.items.values())
+    for name_start, item in captured.items.items():
+        if item.kind not in ("function", "method"):
+            continue
+        inside = ends[bisect_right(ends, (item.start, item.end)) : bisect_right(ends, (name_start, 0))]
+        if any(item.start < start and end <= name_start for start, end in inside):
+            item.start, item.start_row = name_start, item.name_row
+
+
+def _trim_ends(captured: _Captured, data: bytes, lines: list[bytes]) -> None:
+    """Where layout ends a definition, a grammar may let it reach over the comments of the next one: take those away."""
+    comments = {node.end_byte: node.start_byte for node in captured.comments}
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    for item in captured.items.values():
+        end = item.end
+        if not data[end - 1 : end].isspace():
+            continue
+        while end > item.start:
+            while end > item.start and data[end - 1 : end].isspace():
+                end -= 1
+            if (comment := comments.get(end, -1)) <= item.start:
+                break
+            end = comment
+        item.end_row = max(item.name_row, bisect_right(starts, max(end - 1, item.start)) - 1)
 
 
 def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
@@ -151,17 +201,16 @@ def _capture_item(
     captured: _Captured, pattern: int, role: str, kind: str, node: Node, captures: dict[str, list[Node]], data: bytes
 ) -> None:
     named = captures["name"][0]
-    name = _normal(_name(data, named))
+    name = _title(_name(data, named)) if kind == "test" else _normal(_name(data, named))
     if "receiver" in captures:
         name = f"{_normal(_name(data, captures['receiver'][0]))}.{name}"
     if not name.strip("."):
         return
-    last_row = node.end_point.row - (1 if node.end_point.column == 0 and node.end_point.row > node.start_point.row else 0)
     item = _Item(
         node.start_byte,
         node.end_byte,
         node.start_point.row,
-        last_row,
+        _last_row(node),
         named.start_point.row,
         name,
         kind,
@@ -203,6 +252,13 @@ def _normal(name: str) -> str:
     return " ".join(f"{name}{operator}{sign}".split()).rstrip(".")
 
 
+def _title(text: str) -> str:
+    """What a test is called, without the marks around it."""
+    if text.startswith("("):  # C's TEST(suite, name)
+        text = text[1:].removesuffix(")")
+    return " ".join(text.strip("\"'`").split())
+
+
 def _leading_rows(nodes: list[Node], lines: list[bytes]) -> dict[int, int]:
     """For the last row of each comment, attribute or signature that stands on rows of its own: its first row."""
     rows: dict[int, int] = {}
@@ -234,20 +290,18 @@ def _joined_clauses(items: list[_Item]) -> list[_Item]:
 
 def _placed(items: list[_Item], leading: dict[int, int], lines: list[bytes]) -> Iterator[tuple[Definition | None, Block]]:
     """Give every item its qualified name from the items that enclose it, and its block the lines that lead to it."""
-    enclosing: list[tuple[_Item, str]] = []
+    enclosing: list[_Place] = []
     for item in items:
-        while enclosing and not _encloses(enclosing[-1][0], item):
+        while enclosing and not _encloses(enclosing[-1].item, item):
             enclosing.pop()
         if len(enclosing) >= MAX_DEPTH:
             continue
-        parent, prefix = enclosing[-1] if enclosing else (None, "")
-        if parent and item.kind == "property" and parent.kind in ("method", "constructor"):
-            prefix = prefix.rpartition(".")[0]  # PHP's promoted parameters are properties of the class
-        symbol = f"{prefix}.{item.name}" if prefix else item.name
-        kind = "method" if item.kind == "function" and _is_method(parent, item) else item.kind
+        place = _place(item, enclosing[-1] if enclosing else None)
+        enclosing.append(place)
+        symbol = place.symbol
+        kind = "method" if item.kind == "function" and place.in_type else item.kind
         start_row = _with_leading(item.start_row, leading)
         block = Block(start_row + 1, item.end_row + 1, symbol, kind, kind in WEAK_KINDS)
-        enclosing.append((item, symbol))
         if item.scope:
             yield None, block
             continue
@@ -256,12 +310,30 @@ def _placed(items: list[_Item], leading: dict[int, int], lines: list[bytes]) -> 
         yield Definition(name, symbol, kind, item.name_row + 1, start_row + 1, item.end_row + 1, signature), block
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """symbol: the item's own path. prefix: what qualifies the definitions inside it. in_type: stands directly in a type."""
+
+    item: _Item
+    symbol: str
+    prefix: str
+    in_type: bool
+
+
+def _place(item: _Item, parent: _Place | None) -> _Place:
+    in_type = parent is not None and parent.item.kind in _TYPE_KINDS
+    if item.kind == "test":
+        symbol = f"{parent.symbol} > {item.name}" if parent else item.name
+        return _Place(item, symbol, parent.prefix if parent else "", in_type)
+    prefix = parent.prefix if parent else ""
+    if parent and item.kind == "property" and parent.item.kind in ("method", "constructor"):
+        prefix = prefix.rpartition(".")[0]  # PHP's promoted parameters are properties of the class
+    symbol = f"{prefix}.{item.name}" if prefix else item.name
+    return _Place(item, symbol, symbol, in_type)
+
+
 def _encloses(outer: _Item, inner: _Item) -> bool:
     return inner.end <= outer.end and (outer.start, outer.end) != (inner.start, inner.end)
-
-
-def _is_method(parent: _Item | None, item: _Item) -> bool:
-    return parent.kind in _TYPE_KINDS if parent else False
 
 
 def _with_leading(row: int, leading: dict[int, int]) -> int:
@@ -271,34 +343,38 @@ def _with_leading(row: int, leading: dict[int, int]) -> int:
     return row
 
 
-def _header(captured: _Captured, items: list[_Item]) -> str:
-    """The docstring, or the first comment up to the first definition's own that is not a licence, without its marks."""
+def _header(captured: _Captured, items: list[_Item], data: bytes, lines: list[bytes]) -> str:
+    """The docstring, or the first comment up to the first definition's own that says something, without its marks."""
     if captured.docstring is not None:
-        return plain_comment(_text(captured.docstring))
+        return plain_comment(_text(captured.docstring, data))
     first_row = min((item.start_row for item in items if item.kind not in WEAK_KINDS), default=1 << 60)
     block: list[str] = []
     last_row = -2
     for node in sorted(captured.comments, key=lambda node: node.start_byte):
-        if node.start_point.row > first_row:
+        row, column = node.start_point
+        if row > first_row:
             break
-        if node.start_point.row > last_row + 1:
+        if lines[row][:column].strip():
+            continue  # a remark on the code before it
+        if row > last_row + 1:
             if header := plain_comment("".join(block)):
                 return header
             block = []
-        block.append(_text(node).removesuffix("\n") + "\n")
+        block.append(_text(node, data).removesuffix("\n") + "\n")
         last_row = _last_row(node)
     return plain_comment("".join(block))
 
 
-def _text(node: Node) -> str:
-    return (node.text or b"")[: 2 * HEADER_CHARACTERS].decode("utf-8", "ignore")
+def _text(node: Node, data: bytes) -> str:
+    return data[node.start_byte : min(node.end_byte, node.start_byte + 2 * HEADER_CHARACTERS)].decode("utf-8", "ignore")
 
 
 def plain_comment(comment: str) -> str:
-    """A comment without its marks and `#!` line; "" for one that begins with a licence or says nothing."""
-    text = _COMMENT_MARKS.sub("", _SHEBANG.sub("", comment)).strip()
+    """A comment without its marks, `#!` line and words to tools; "" for one that begins with a licence or says nothing."""
+    text = _DIRECTIVE.sub("", _COMMENT_MARKS.sub("", _SHEBANG.sub("", comment))).strip()
     first, *others = re.split(r"\n[ \t]*\n", text)
     if _LICENCE.search(first):
         return ""
-    text = "\n\n".join([first, *(other for other in others if not _LICENCE.search(other))])[:HEADER_CHARACTERS]
+    others = [other for other in others if not _LICENCE.search(other)]
+    text = "\n\n".join(others if _FILE_NAME.fullmatch(first) else [first, *others]).strip()[:HEADER_CHARACTERS]
     return text if len(text) >= MIN_HEADER else ""

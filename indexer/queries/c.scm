@@ -1,4 +1,13 @@
-(function_definition declarator: (function_declarator declarator: (identifier) @name)) @definition.function
+; TEST(suite, name) {…}, then MACRO(name) {…}
+(function_definition
+  declarator: (function_declarator declarator: (identifier) @_macro parameters: (parameter_list) @name)
+  (#match? @_macro "^[A-Z0-9_]*TEST[A-Z0-9_]*$")) @scope.test
+(function_definition
+  type: (type_identifier) @_macro
+  declarator: (parenthesized_declarator (identifier) @name)
+  (#match? @_macro "^[A-Z][A-Z0-9_]+$")) @definition.function
+(function_definition declarator: (function_declarator declarator: (identifier) @name)
+  (#not-match? @name "^([A-Z0-9_]*TEST[A-Z0-9_]*|if|while|for|switch)$")) @definition.function
 (function_definition declarator: (_ (function_declarator declarator: (identifier) @name))) @definition.function
 (function_definition declarator: (_ (_ (function_declarator declarator: (identifier) @name)))) @definition.function
 (struct_specifier name: (type_identifier) @name body: (_)) @definition.struct

@@ -49,6 +49,19 @@
   key: (string (string_fragment) @name)
   value: [(arrow_function) (function_expression) (generator_function)]) @definition.function)
 
+; describe("…", …), it.each(…)("…", …), test.only("…", …)
+(call_expression
+  function: [
+    (identifier) @_test
+    (member_expression object: (identifier) @_test)
+    (call_expression function: (identifier) @_test)
+    (call_expression function: (member_expression object: (identifier) @_test))
+  ]
+  arguments: (arguments
+    . [(string) (template_string)] @name
+    [(arrow_function) (function_expression)])
+  (#any-of? @_test "describe" "it" "test" "suite" "context" "specify")) @scope.test
+
 (comment) @comment
 (decorator) @leading
 

@@ -37,6 +37,11 @@
     target: (identifier) @_keyword
     (arguments . (binary_operator left: (call target: (identifier) @name)))
     (#any-of? @_keyword "callback" "macrocallback"))) @definition.callback
+(call
+  target: (identifier) @_keyword
+  (arguments . (string) @name)
+  (do_block)
+  (#any-of? @_keyword "describe" "test" "property")) @scope.test
 (unary_operator
   operand: (call
     target: (identifier) @_keyword

@@ -1,6 +1,11 @@
 (function name: (_) @name) @definition.function
 (function (infix operator: (_) @name)) @definition.function
-(bind name: (variable) @name) @definition.function
+(declarations (bind name: (variable) @name) @definition.function)
+(class_declarations (bind name: (variable) @name) @definition.function)
+(instance_declarations (bind name: (variable) @name) @definition.function)
+; of local names without arguments only those that take lines of their own
+(local_binds (bind name: (variable) @name) @definition.function
+  (#match? @definition.function "\n"))
 (class name: (_) @name) @definition.class
 (instance name: (_) @name) @scope.instance
 (data_type name: (_) @name) @definition.type

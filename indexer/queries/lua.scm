@@ -10,6 +10,10 @@
     (#not-match? @definition.variable "^[^=]*=\\s*require\\b")))
 (chunk (assignment_statement (variable_list . name: (identifier) @name)) @definition.variable)
 (field name: (identifier) @name value: (function_definition)) @definition.function
+(function_call
+  name: (identifier) @_test
+  arguments: (arguments . (string) @name (function_definition))
+  (#any-of? @_test "describe" "it" "context")) @scope.test
 
 (comment) @comment
 

@@ -1,9 +1,8 @@
 (module name: (_) @name) @definition.module
 (class name: (_) @name) @definition.class
-(module body: (body_statement (method name: (_) @name) @definition.method))
-(method name: (_) @name) @definition.function
+(program (method name: (_) @name) @definition.function)
+(method name: (_) @name) @definition.method
 (singleton_method name: (_) @name) @definition.method
-(singleton_class body: (body_statement (method name: (_) @name) @definition.method))
 (alias name: (identifier) @name) @definition.method
 (assignment left: (constant) @name) @definition.constant
 (call
@@ -14,6 +13,11 @@
   method: (identifier) @_call
   arguments: (argument_list (simple_symbol) @name @definition.property)
   (#any-of? @_call "attr_accessor" "attr_reader" "attr_writer" "cattr_accessor" "mattr_accessor" "class_attribute"))
+(call
+  method: (identifier) @_test
+  arguments: (argument_list . [(string) (constant) (scope_resolution)] @name)
+  block: (_)
+  (#any-of? @_test "describe" "context" "it" "specify" "feature" "scenario" "test" "should")) @scope.test
 
 (comment) @comment
 

@@ -12,6 +12,12 @@
 (const_item name: (identifier) @name) @definition.constant
 (static_item name: (identifier) @name) @definition.constant
 (enum_variant name: (identifier) @name) @definition.constant
+; what a macro such as `cfg_feature! { … }` wraps
+(token_tree "fn" . (identifier) @name @definition.function)
+(token_tree "struct" . (identifier) @name @definition.struct)
+(token_tree "enum" . (identifier) @name @definition.enum)
+(token_tree "trait" . (identifier) @name @definition.trait)
+(token_tree "mod" . (identifier) @name @definition.module)
 (struct_item body: (field_declaration_list (field_declaration name: (field_identifier) @name) @definition.field))
 
 (line_comment) @comment

@@ -13,6 +13,12 @@
 (template_body (var_definition pattern: (identifier) @name) @definition.property)
 (template_body (val_declaration name: (identifier) @name) @definition.property)
 (compilation_unit (val_definition pattern: (identifier) @name) @definition.variable)
+(call_expression
+  function: (call_expression
+    function: (identifier) @_test
+    arguments: (arguments . (string) @name))
+  arguments: [(block) (arguments)]
+  (#any-of? @_test "test" "property" "describe" "it")) @scope.test
 
 (comment) @comment
 (block_comment) @comment

@@ -12,7 +12,7 @@
 (ContainerDecl (Decl (VarDecl variable_type_function: (IDENTIFIER) @name)) @definition.constant
   (#not-match? @definition.constant "^[^=]*=\\s*@import\\("))
 (ContainerField field_member: (IDENTIFIER) @name) @definition.field
-(TestDecl (STRINGLITERALSINGLE) @name) @definition.test
+(TestDecl [(STRINGLITERALSINGLE) (IDENTIFIER)] @name) @scope.test
 
 (line_comment) @comment
 (doc_comment) @comment
