@@ -90,10 +90,10 @@ class Deployment:
 
     def start(self, *names: str) -> None:
         for name in names:
-            log = (self.folder / f"{name}.log").open("ab")
-            self.processes[name] = subprocess.Popen(
-                self._command(name), cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
+            with (self.folder / f"{name}.log").open("ab") as log:  # the process has its own handle on it
+                self.processes[name] = subprocess.Popen(
+                    self._command(name), cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                )
         if "web" in names:
             wait_until(self._page_answers, f"{self.url} to answer; its log: {self.log('web')[-2000:]}")
 
