@@ -19,7 +19,7 @@ _TOKEN = re.compile(
         [ \t]*(?:extern[ \t]*"C"[ \t]*\{?|\}[^\n]*)[ \t]*\n[ \t]*\#[ \t]*endif\b)
     |^[ \t]*\#[ \t]*(?:el)?if\b(?P<condition>(?:\\\n|[^\n])*)
     |(?P<directive>^[ \t]*\#[ \t]*(?:define|undef)\b(?:\\\n|[^\n])*)
-    |(?P<skipped>//[^\n]*|/\*(?:[\s\S]*?\*/|[\s\S]*)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|^[ \t]*\#(?:\\\n|[^\n])*)
+    |(?P<skipped>//[^\n]*|/\*(?:[\s\S]*?\*/|[\s\S]*)|"(?:\\[\s\S]|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|^[ \t]*\#(?:\\\n|[^\n])*)
     |^[ \t]*(?P<before>%(macro)s(?:\s+%(macro)s){0,2})(?=\s+(?:%(name)s[\s*&]+[A-Za-z_~]|~\w|template\b))
     |\b(?:static|inline|constexpr|virtual|friend|extern|typedef)\s+(?P<after>%(macro)s)(?=\s+%(name)s[\s*&]+[A-Za-z_~])
     |\bif\s+(?P<constexpr>[A-Z][A-Z0-9_]{2,})(?=\s*\()

@@ -199,7 +199,7 @@ def query(language: Language) -> Query:
 
 
 def _query_text(name: str) -> str:
-    """The text of `queries/NAME.scm`, after the text of the query that its first line inherits."""
+    """The text of `queries/NAME.scm`, before the text of the query that its first line inherits."""
     text = (QUERIES / f"{name}.scm").read_text(encoding="utf-8")
     inherited = re.match(r"; inherits: (\w+)\n", text)
-    return f"{_query_text(inherited[1])}\n{text}" if inherited else text
+    return f"{text}\n{_query_text(inherited[1])}" if inherited else text

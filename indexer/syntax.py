@@ -33,6 +33,7 @@ MIN_HEADER = 3
 _TYPE_KINDS = frozenset({"class", "interface", "struct", "trait", "enum", "impl", "extension", "object", "record", "protocol"})
 _SEPARATORS = re.compile(r"\s*(?:::|->|[:#\\/.])\s*")
 _WORD_START = re.compile(r"[:@$~*&\\]*\w")
+_OPERATOR = re.compile(r"\boperator(?=\W)")  # C++: what follows is no type argument and no separator
 _GENERIC = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
 _LICENCE = re.compile(
     r"copyright|licen[sc]ed? (?:under|to)|spdx-license|all rights reserved|permission is hereby|apache license|mit license",
@@ -42,7 +43,7 @@ _SHEBANG = re.compile(r"^#!.*")
 _COMMENT_MARKS = re.compile(
     r"""^[ \t]*  # where a line begins
         (?:/\*+!?|\*+/|//[/!]?|\*|\#+!?|--+\[*(?:[ ]?[|^*](?=[ ]))?|\{-[ ]?\|?|;+|%+|\"\"\"|\'\'\')?[ \t]?
-    |[ \t]*(?:\*/|-\}|\"\"\"|\'\'\')[ \t]*$  # where it ends""",
+    |[ \t]*(?:\*/|-\}|(?<=[ \t])\]\]|\"\"\"|\'\'\')[ \t]*$  # where it ends""",
     re.MULTILINE | re.VERBOSE,
 )
 # Lines that speak to tools, not to readers.
@@ -193,7 +194,8 @@ def _capture_reference(captured: _Captured, pattern: int, kind: str, node: Node,
 
 def _references(captured: _Captured) -> Iterator[Reference]:
     """One for each name, kind and line, in order; what defines a name is no reference to it."""
-    found = {(row, name, kind) for start, (_, row, name, kind) in captured.references.items() if start not in captured.items}
+    defining = {start for start, item in captured.items.items() if not item.scope}
+    found = {(row, name, kind) for start, (_, row, name, kind) in captured.references.items() if start not in defining}
     return (Reference(name, row + 1, kind) for row, name, kind in sorted(found) if name)
 
 
@@ -245,11 +247,12 @@ def _normal(name: str) -> str:
     name = name.strip("\"'`")
     if not _WORD_START.match(name):
         return " ".join(name.split())
-    name, operator, sign = name.partition("operator")
-    if "<" in name or "[" in name:
-        name = _GENERIC.sub("", name)
+    operator = _OPERATOR.search(name)
+    name, sign = (name[: operator.start()], name[operator.start() :]) if operator else (name, "")
+    while (shorter := _GENERIC.sub("", name)) != name:
+        name = shorter
     name = _SEPARATORS.sub(".", name.replace(".prototype.", ".")).lstrip(".")
-    return " ".join(f"{name}{operator}{sign}".split()).rstrip(".")
+    return " ".join(f"{name}{sign}".split()).rstrip(".")
 
 
 def _title(text: str) -> str:

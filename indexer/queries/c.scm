@@ -13,10 +13,17 @@
 (struct_specifier name: (type_identifier) @name body: (_)) @definition.struct
 (union_specifier name: (type_identifier) @name body: (_)) @definition.struct
 (enum_specifier name: (type_identifier) @name body: (_)) @definition.enum
-(type_definition type: (struct_specifier body: (_)) declarator: (type_identifier) @name) @definition.struct
-(type_definition type: (union_specifier body: (_)) declarator: (type_identifier) @name) @definition.struct
-(type_definition type: (enum_specifier body: (_)) declarator: (type_identifier) @name) @definition.enum
-(type_definition declarator: (type_identifier) @name) @definition.type
+; a struct with a name of its own is not inside of its typedef
+(type_definition type: (struct_specifier name: (_) body: (_)) @definition.struct declarator: (type_identifier) @name)
+(type_definition type: (union_specifier name: (_) body: (_)) @definition.struct declarator: (type_identifier) @name)
+(type_definition type: (enum_specifier name: (_) body: (_)) @definition.enum declarator: (type_identifier) @name)
+(type_definition type: (struct_specifier !name body: (_)) declarator: (type_identifier) @name) @definition.struct
+(type_definition type: (union_specifier !name body: (_)) declarator: (type_identifier) @name) @definition.struct
+(type_definition type: (enum_specifier !name body: (_)) declarator: (type_identifier) @name) @definition.enum
+(type_definition type: [
+  (type_identifier) (primitive_type) (sized_type_specifier)
+  (struct_specifier !body) (union_specifier !body) (enum_specifier !body)] declarator: (type_identifier) @name) @definition.type
+(type_definition declarator: (pointer_declarator declarator: (type_identifier) @name)) @definition.type
 (type_definition
   declarator: (function_declarator
     declarator: (parenthesized_declarator (pointer_declarator declarator: (type_identifier) @name)))) @definition.type

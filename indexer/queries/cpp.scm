@@ -27,11 +27,11 @@
           (identifier) (field_identifier) (qualified_identifier) (operator_name) (template_function)
         ] @name)))) @definition.function
 (field_declaration
-  declarator: (function_declarator declarator: (field_identifier) @name)) @definition.prototype
+  declarator: (function_declarator declarator: [(field_identifier) (operator_name)] @name)) @definition.prototype
 (field_declaration
-  declarator: (_ (function_declarator declarator: (field_identifier) @name))) @definition.prototype
+  declarator: (_ (function_declarator declarator: [(field_identifier) (operator_name)] @name))) @definition.prototype
 (field_declaration_list
-  (declaration declarator: (function_declarator declarator: (identifier) @name)) @definition.prototype)
+  (declaration declarator: (function_declarator declarator: [(identifier) (destructor_name)] @name)) @definition.prototype)
 (class_specifier body: (field_declaration_list (field_declaration declarator: (field_identifier) @name) @definition.field))
 (declaration_list (declaration declarator: (init_declarator declarator: (identifier) @name)) @definition.variable)
 (alias_declaration name: (type_identifier) @name) @definition.type

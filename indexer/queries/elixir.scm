@@ -53,9 +53,15 @@
 
 (comment) @comment
 
+; a specification mentions its function, and does not call it
+(unary_operator
+  operand: (call
+    target: (identifier) @_keyword
+    (arguments . (binary_operator left: (call target: (identifier) @reference.name)))
+    (#eq? @_keyword "spec")))
 (call
   target: (identifier) @_keyword
-  (arguments . [(alias) @reference.import (dot left: (alias) @reference.import)])
+  (arguments . [(alias) @reference.import (dot right: (tuple (alias) @reference.import))])
   (#any-of? @_keyword "alias" "import" "require"))
 (call
   target: (identifier) @_keyword

@@ -22,6 +22,7 @@
 (call_expression function: (selector_expression field: (field_identifier) @reference.call))
 (call_expression function: (type_instantiation_expression type: (type_identifier) @reference.call))
 (composite_literal type: (type_identifier) @reference.call)
+(composite_literal type: (generic_type type: (type_identifier) @reference.call))
 (composite_literal type: (qualified_type name: (type_identifier) @reference.call))
 (field_declaration !name type: (type_identifier) @reference.inherit)
 (field_declaration !name type: (qualified_type name: (type_identifier) @reference.inherit))
