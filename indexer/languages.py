@@ -161,7 +161,7 @@ _INTERPRETERS = {
     "runghc": "haskell",
     "runhaskell": "haskell",
 }
-_SHEBANG = re.compile(r"#!\s*\S*?([A-Za-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([A-Za-z]+)[\d.]*)?")
+_VERSION = re.compile(r"[\d.]+$")
 _CPP_HEADER = re.compile(r"^\s*(?:class|namespace|template|using|public:|private:|protected:)\b|\b\w+::\w", re.MULTILINE)
 
 
@@ -179,11 +179,12 @@ def language_of(path: str, text: str) -> Language:
 
 
 def _by_shebang(text: str) -> Language:
-    match = _SHEBANG.match(text[:200].split("\n", 1)[0])
-    if not match:
+    if not text.startswith("#!"):
         return TEXT
-    program, argument = match.groups()
-    return LANGUAGES.get(_INTERPRETERS.get((argument or "") if program == "env" else program, ""), TEXT)
+    words = [word for word in text[2:200].split("\n", 1)[0].split() if not word.startswith("-") and "=" not in word]
+    programs = [PurePosixPath(word).name for word in words[:2]]
+    name = programs[1] if programs[:1] == ["env"] and len(programs) > 1 else programs[0] if programs else ""
+    return LANGUAGES.get(_INTERPRETERS.get(_VERSION.sub("", name), ""), TEXT)
 
 
 @cache

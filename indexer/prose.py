@@ -168,6 +168,8 @@ class _Notebook:
         kind = str(cell.get("cell_type", "code"))
         source = cell.get("source", "")
         content = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        # JSON can spell what no text file holds: halves of characters, and NUL.
+        content = content.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         lines = split_lines(content.replace("\r\n", "\n"))
         first = len(self.lines) + 1
         self.lines += [f"# %% [{kind}] cell {number}", *lines]

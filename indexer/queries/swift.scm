@@ -4,13 +4,11 @@
 (class_declaration declaration_kind: "enum" name: (_) @name) @definition.enum
 (class_declaration declaration_kind: "extension" name: (_) @name) @scope.extension
 (protocol_declaration name: (type_identifier) @name) @definition.protocol
-(function_declaration "func" . (simple_identifier) @name) @definition.function
-(function_declaration "func" . [
-  (custom_operator) (bang) "==" "!=" "===" "!==" "<" ">" "<=" ">=" "+" "-" "*" "/" "%" "+=" "-=" "*=" "/=" "%="
-  "<<" ">>" "&" "|" "^" "~"] @name) @definition.function
-(protocol_function_declaration "func" . (simple_identifier) @name) @definition.function
-(protocol_function_declaration "func" . [
-  (custom_operator) "==" "!=" "<" ">" "<=" ">=" "+" "-" "*" "/"] @name) @definition.function
+(function_declaration name: [
+  (simple_identifier) (custom_operator) (bang) "==" "!=" "===" "!==" "<" ">" "<=" ">=" "+" "-" "*" "/" "%" "+=" "-=" "*="
+  "/=" "%=" "<<" ">>" "&" "|" "^" "~"] @name) @definition.function
+(protocol_function_declaration name: [
+  (simple_identifier) (custom_operator) "==" "!=" "<" ">" "<=" ">=" "+" "-" "*" "/"] @name) @definition.function
 (init_declaration name: "init" @name) @definition.method
 (deinit_declaration "deinit" @name) @definition.method
 (subscript_declaration "subscript" @name) @definition.method
