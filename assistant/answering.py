@@ -35,7 +35,7 @@ from assistant.chat_model import (
     http_client,
 )
 from assistant.citations import Citation, CitationReader
-from assistant.endpoints import endpoints_for, ready_model, timeouts
+from assistant.endpoints import EMBEDDED_START_S, endpoints_for, ready_model, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
 from assistant.intent import Decision, choose_route
 from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
@@ -52,8 +52,13 @@ TOKENS_A_PASSAGE = 250
 SHRINK_AFTER_OVERFLOW = 0.7
 
 
-async def answer_question(job: AnswerJob, log: AnswerLog, retriever: Retriever | None = None) -> None:
-    """Answer `job` into `log`, up to its `completed` entry. Raises ModelError, IndexerError, or what stops the answer."""
+async def answer_question(
+    job: AnswerJob, log: AnswerLog, retriever: Retriever | None = None, *, embedded_start_s: float = EMBEDDED_START_S
+) -> None:
+    """Answer `job` into `log`, up to its `completed` entry. Raises ModelError, IndexerError, or what stops the answer.
+
+    embedded_start_s: how long the embedded server may refuse connections before that is a failure.
+    """
     story = Story(job, log)
     await story.status("retrieving", "Searching the repository.")
     story.found = await _search(job, retriever or shared_retriever())
@@ -68,13 +73,13 @@ async def answer_question(job: AnswerJob, log: AnswerLog, retriever: Retriever |
         await log.delta(NOTHING_FOUND)
         await story.completed("", "none")
     else:
-        await _ask_model(story)
+        await _ask_model(story, embedded_start_s)
 
 
 @functools.cache
 def shared_retriever() -> Retriever:
     """One a process: it keeps snapshots and the embedding model open."""
-    return Retriever()
+    return Retriever(device=settings.FAISS_DEVICE)
 
 
 async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
@@ -85,12 +90,12 @@ async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
     return await asyncio.to_thread(search)
 
 
-async def _ask_model(story: Story) -> None:
+async def _ask_model(story: Story, embedded_start_s: float) -> None:
     endpoints = endpoints_for(story.decision.route, story.job.requested_model)
     await story.route(endpoints[0].name)
     async with http_client(timeouts()) as client:
         try:
-            model = await ready_model(client, endpoints, _Waiting(story, endpoints[0]))
+            model = await ready_model(client, endpoints, _Waiting(story, endpoints[0]), embedded_start_s)
         except ModelError:
             await _show_passages_early(story, endpoints[0])
             raise

@@ -358,15 +358,22 @@ async def describe(client: httpx.AsyncClient, endpoint: Endpoint) -> ModelInfo:
 
 
 def _chosen(endpoint: Endpoint, answer: Mapping[str, Any]) -> ModelInfo:
-    served = [model for model in answer.get("data") or [] if isinstance(model, dict) and model.get("id")]
+    data = answer.get("data")
+    served = [model for model in data if isinstance(model, dict) and model.get("id")] if isinstance(data, list) else []
     names = [str(model["id"]) for model in served]
     if not names:
         raise ModelRejected(f"{endpoint.url} serves no model; start it with one.")
     if endpoint.name and endpoint.name not in names:
         raise ModelRejected(f"{endpoint.url} does not serve {endpoint.name}; it has {', '.join(names[:5])}.")
     model = served[names.index(endpoint.name)] if endpoint.name else served[0]
-    context = endpoint.context_tokens or model.get("max_model_len") or (model.get("meta") or {}).get("n_ctx")
-    return ModelInfo(str(model["id"]), int(context) if context else None, is_demonstration(str(model["id"])))
+    return ModelInfo(str(model["id"]), endpoint.context_tokens or _context_of(model), is_demonstration(str(model["id"])))
+
+
+def _context_of(model: Mapping[str, Any]) -> int | None:
+    """vLLM tells `max_model_len`, llama.cpp `meta.n_ctx`, others nothing."""
+    meta = model.get("meta")
+    told = (model.get("max_model_len"), meta.get("n_ctx") if isinstance(meta, dict) else None)
+    return next((tokens for tokens in told if isinstance(tokens, int) and tokens > 0), None)
 
 
 def is_demonstration(name: str) -> bool:
@@ -447,7 +454,7 @@ def _transport_errors(endpoint: Endpoint, streaming: bool = False) -> Iterator[N
         raise ModelRejected(
             f"{endpoint.url!r} is no URL of a model server; it has to begin with http:// or https://."
         ) from None
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         if streaming:
             raise _broken(endpoint, "the connection broke in the middle of the answer") from error
         raise ModelUnreachable(f"The model server at {endpoint.url} closed the connection; check that it runs.") from error

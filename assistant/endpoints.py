@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import httpx
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from assistant.chat_model import Endpoint, ModelInfo, OpenAIChatModel, Timeouts, connect, describe, http_client
@@ -31,6 +31,8 @@ POLL_S = 1.0
 POLL_READY_S = 10.0
 # status.json believes rows that are at most 10 s old, so they are renewed more often than a ready server is asked.
 RENEW_S = 3.0
+# For the same reason a server that hangs is given up soon; it is asked twice in a look.
+LOOK_TIMEOUTS = Timeouts(connect_s=3.0, metadata_s=3.0)
 # How long the embedded server may refuse connections before that is a failure: it is started beside us, or again.
 EMBEDDED_START_S = 10.0
 
@@ -79,13 +81,15 @@ def endpoints_for(route: str, model: str = "") -> list[Endpoint]:
 Waiting = Callable[[ModelError], Awaitable[None]]
 
 
-async def ready_model(client: httpx.AsyncClient, endpoints: Sequence[Endpoint], waiting: Waiting) -> OpenAIChatModel:
+async def ready_model(
+    client: httpx.AsyncClient, endpoints: Sequence[Endpoint], waiting: Waiting, embedded_start_s: float = EMBEDDED_START_S
+) -> OpenAIChatModel:
     """The first of `endpoints` that serves the model, as soon as it is ready; meanwhile `waiting` is told why not, each second.
 
     A model that is downloading or loading is waited for without an end: the reader sees the percentage, and can stop. One
     that can't be reached is an error at once, except for the embedded server, which may just be starting.
     """
-    patience = time.monotonic() + EMBEDDED_START_S
+    patience = time.monotonic() + embedded_start_s
     while True:
         try:
             return await _first_that_serves(client, endpoints)
@@ -125,13 +129,13 @@ class Seen:
 async def watch_endpoints() -> None:
     """Keep the ModelEndpoint rows up to date until cancelled. A database that fails is tried again."""
     watches = [_Watch(route) for route in ROUTES]
-    async with http_client(timeouts()) as client:
+    async with http_client(LOOK_TIMEOUTS) as client:
         while True:
             await asyncio.gather(*(watch.look(client) for watch in watches))
             try:
-                await sync_to_async(_write)({watch.route: watch.seen for watch in watches})
-            except DatabaseError:
-                logger.exception("can't write the state of the model servers")
+                await database_sync_to_async(_write)({watch.route: watch.seen for watch in watches})
+            except DatabaseError as error:
+                logger.warning("can't write the state of the model servers: %s", error)
             ready = all(watch.seen.state == "ready" for watch in watches)
             await asyncio.sleep(RENEW_S if ready else POLL_S)
 

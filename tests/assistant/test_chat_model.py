@@ -52,7 +52,7 @@ def process() -> Iterator[FakeModelServer]:
 @pytest.fixture
 def server(process: FakeModelServer) -> FakeModelServer:
     """The module's server as if it had just been started."""
-    process.set(**{name: value for name, value in vars(Scenario(text="It is in [1] of them.", delay_s=0)).items()})
+    process.set(**vars(Scenario(text="It is in [1] of them.", delay_s=0)))
     return process
 
 
@@ -213,7 +213,7 @@ async def test_nobody_listening_is_unreachable(client):
 
 
 async def test_an_unknown_host_is_told_apart_from_one_that_refuses(client):
-    with pytest.raises(ModelUnreachable, match="host of http://models.invalid:8000 is unknown"):
+    with pytest.raises(ModelUnreachable, match=r"host of http://models\.invalid:8000 is unknown"):
         await model_at(client, "http://models.invalid:8000")
 
 

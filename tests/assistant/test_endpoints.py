@@ -1,0 +1,189 @@
+"""Which server a question goes to, what is waited for, and what the answerer's process tells the page of the servers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from assistant import endpoints
+from assistant.chat_model import Endpoint, OpenAIChatModel, http_client
+from assistant.endpoints import Seen, endpoint_for, endpoints_for, look, ready_model, timeouts
+from assistant.errors import ModelError, ModelLoading, ModelRejected, ModelUnreachable
+from assistant.models import ModelEndpoint
+from tests.assistant.conftest import in_database
+from tests.assistant.test_answerer import database_url, until
+from tests.fakes.openai_server import FakeModelServer, Scenario
+from tests.processes import ROOT, environment
+
+
+def free_url() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+# --- where questions go ----------------------------------------------------------------------------------------------------
+
+
+def test_without_any_setting_both_routes_go_to_the_embedded_server(settings) -> None:
+    settings.EMBEDDED_PORT = 8123
+    assert endpoint_for("code") == endpoint_for("general") == Endpoint("http://127.0.0.1:8123", embedded=True)
+
+
+def test_general_questions_go_where_code_goes_unless_they_have_a_server_of_their_own(settings) -> None:
+    settings.CODE_MODEL_URL = "http://code:8000"
+    assert endpoint_for("general").url == "http://code:8000"
+    settings.GENERAL_MODEL_URL = "http://general:8000"
+    assert endpoint_for("general").url == "http://general:8000"
+    assert endpoint_for("code").url == "http://code:8000"
+
+
+@pytest.mark.parametrize("written", ["http://code:8000", "http://code:8000/", "http://code:8000/v1", "http://code:8000/v1/"])
+def test_an_address_may_be_written_with_or_without_v1(settings, written) -> None:
+    settings.CODE_MODEL_URL = written
+    assert endpoint_for("code").url == "http://code:8000"
+
+
+def test_without_a_model_the_sentence_names_the_setting(settings) -> None:
+    settings.EMBEDDED_MODEL = "off"
+    with pytest.raises(ModelUnreachable, match="set SEXTANT_CODE_MODEL_URL"):
+        endpoint_for("code")
+
+
+def test_a_model_asked_for_by_name_is_looked_for_at_the_other_routes_server_too(settings) -> None:
+    settings.CODE_MODEL_URL, settings.GENERAL_MODEL_URL = "http://code:8000", "http://general:8000"
+    assert [(each.url, each.name) for each in endpoints_for("general", "mixtral")] == [
+        ("http://general:8000", "mixtral"),
+        ("http://code:8000", "mixtral"),
+    ]
+
+
+def test_one_server_for_both_routes_is_asked_once(settings) -> None:
+    settings.CODE_MODEL_URL = "http://code:8000"
+    assert len(endpoints_for("general", "mixtral")) == 1
+
+
+# --- waiting for a server ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[FakeModelServer]:
+    with FakeModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(process: FakeModelServer) -> FakeModelServer:
+    process.set(**vars(Scenario(models=["fake", "other"])))
+    return process
+
+
+async def ready(places: list[Endpoint], waiting=None, **options: float) -> OpenAIChatModel:
+    async def ignore(error: ModelError) -> None:
+        pass
+
+    async with http_client(timeouts()) as client:
+        return await ready_model(client, places, waiting or ignore, **options)
+
+
+@pytest.mark.integration
+async def test_a_model_that_is_downloading_is_waited_for_and_its_percent_told(server, monkeypatch):
+    monkeypatch.setattr(endpoints, "POLL_S", 0.01)
+    server.set(fault="loading", percent=35)
+    told: list[int | None] = []
+
+    async def waiting(error: ModelError) -> None:
+        assert isinstance(error, ModelLoading)
+        told.append(error.percent)
+        await asyncio.to_thread(server.set, **({"percent": 70} if len(told) == 1 else {"fault": ""}))
+
+    model = await ready([Endpoint(server.url)], waiting)
+    assert model.info.name == "fake"
+    assert told == [35, 70]
+
+
+@pytest.mark.integration
+async def test_a_model_is_taken_from_the_server_that_has_it(server):
+    with FakeModelServer(models=["mixtral"]) as second:
+        model = await ready([Endpoint(server.url, "mixtral"), Endpoint(second.url, "mixtral")])
+    assert model.endpoint.url == second.url
+
+
+@pytest.mark.integration
+async def test_a_model_that_nobody_has_is_rejected_with_the_names_that_there_are(server):
+    with pytest.raises(ModelRejected, match="does not serve absent; it has fake, other"):
+        await ready([Endpoint(server.url, "absent")])
+
+
+async def test_a_teams_server_that_refuses_is_an_error_at_once(monkeypatch):
+    with pytest.raises(ModelUnreachable, match="No model server answers at"):
+        await ready([Endpoint(free_url())])
+
+
+async def test_the_embedded_server_may_take_a_moment_to_listen_and_then_the_sentence_says_what_to_start(monkeypatch):
+    monkeypatch.setattr(endpoints, "POLL_S", 0.01)
+    told: list[str] = []
+
+    async def waiting(error: ModelError) -> None:
+        told.append(str(error))
+
+    with pytest.raises(ModelUnreachable, match="start it with `make run`"):
+        await ready([Endpoint(free_url(), embedded=True)], waiting, embedded_start_s=0.05)
+    assert told
+
+
+# --- what the page is told ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("scenario", "seen"),
+    [
+        ({}, Seen("ready", model="fake", context_tokens=8192)),
+        ({"models": ["tiny-demonstration"]}, Seen("ready", model="tiny-demonstration", context_tokens=8192, demonstration=True)),
+        ({"fault": "loading"}, Seen("downloading", "The model's weights are still downloading.", 35)),
+        ({"fault": "loading", "percent": None}, Seen("loading", "The model's weights are still downloading.")),
+        ({"dialect": "bare"}, Seen("ready", model="fake")),
+    ],
+)
+async def test_a_look_at_a_server_tells_its_state(server, settings, scenario, seen):
+    settings.CODE_MODEL_URL = server.url
+    server.set(**scenario)
+    async with http_client(timeouts()) as client:
+        found = await look(client, "code")
+    assert found == seen
+
+
+async def test_a_server_that_is_not_there_is_unreachable_and_the_sentence_says_what_to_do(settings):
+    settings.CODE_MODEL_URL = free_url()
+    async with http_client(timeouts()) as client:
+        found = await look(client, "code")
+    assert found.state == "unreachable"
+    assert "start it" in found.message
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+async def test_the_answerers_process_tells_how_far_a_download_is_and_when_it_is_ready(server, tmp_path):
+    server.set(fault="loading", percent=35)
+    program = [sys.executable, "manage.py", "answerer"]
+    settings = environment(tmp_path, SEXTANT_DATABASE_URL=database_url(), SEXTANT_CODE_MODEL_URL=server.url)
+    answerer = subprocess.Popen(program, cwd=ROOT, env=settings)
+    try:
+        await until(lambda: code_model_is("downloading", 35))
+        server.set(percent=70)
+        await until(lambda: code_model_is("downloading", 70))
+        server.set(fault="")
+        await until(lambda: code_model_is("ready", None))
+    finally:
+        answerer.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(answerer.wait, 20) == 0
+
+
+async def code_model_is(state: str, percent: int | None) -> bool:
+    return await in_database(ModelEndpoint.objects.filter(route="code", state=state, percent=percent).exists)
