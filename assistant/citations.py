@@ -10,7 +10,8 @@ the other. What it decides, and why:
 * A citation covers the words before it, back to the citation before or the sentence's beginning; where nothing stands before
   it, the words after it. `[1]` right after a full stop belongs to the sentence that it ends.
 * It is verified when those words name code and all of the names occur in the cited lines (or in their path and symbol).
-  Several numbers in one place share the names: together they must hold all, and each at least one.
+  Words that name none are verified when a run of QUOTED_WORDS of them stands in the lines: they quote, as answers from
+  documentation do. Several numbers in one place share the names: together they must hold all, and each at least one.
 * A sentence without a citation is matched to a passage when that one alone holds every name in it. Rather no match
   than a wrong one: the sentence has to name something distinctive, and to share words with the passage.
 
@@ -19,6 +20,7 @@ A first event says "pending", as soon as the bracket closes; the second one when
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -372,6 +374,9 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[a-z]{4,}")
+# Shorter runs of words are the same by chance.
+QUOTED_WORDS = 6
+_QUOTED_WORD = re.compile(r"\w+")
 # A sentence that names one thing must share this part of its longer words with the passage to be matched to it.
 MATCHED_WORDS = 0.3
 
@@ -463,7 +468,7 @@ def check(prose: str, cited: Sequence[Evidence], given: Mapping[int, Evidence]) 
     """Each cited passage's number → (state, found, missing, reason). `given`: all passages, to tell where a name is instead."""
     names = names_in(MARK.sub(" ", prose))
     if set(names) <= TRIVIAL:
-        names = ()
+        return {evidence.number: _judge_quote(quoted_in(prose, evidence)) for evidence in cited}
     lines = {evidence.number: found_in(prose, evidence) for evidence in cited}
     somewhere = {found.name for founds in lines.values() for found in founds}
     missing = tuple(name for name in names if name not in somewhere)
@@ -475,11 +480,28 @@ def found_in(prose: str, evidence: Evidence) -> tuple[Found, ...]:
     return tuple(Found(name, line) for name, line in lines if line is not None)
 
 
+def quoted_in(prose: str, evidence: Evidence) -> Found | None:
+    """The longest run of words that stands in the passage too, whatever is between the words, if it is long enough."""
+    words = [word.lower() for word in _QUOTED_WORD.findall(MARK.sub(" ", prose))]
+    there = list(_QUOTED_WORD.finditer(evidence.text))
+    matcher = difflib.SequenceMatcher(None, words, [word[0].lower() for word in there], autojunk=False)
+    run = matcher.find_longest_match()
+    if run.size < QUOTED_WORDS:
+        return None
+    first, last = there[run.b], there[run.b + run.size - 1]
+    quote = " ".join(evidence.text[first.start() : last.end()].split())
+    return Found(quote, evidence.start_line + evidence.text.count("\n", 0, first.start()))
+
+
+def _judge_quote(quote: Found | None) -> Checked:
+    if quote is None:
+        return "unverified", (), (), "The words before it name no code that could be looked up in these lines."
+    return "verified", (quote,), (), f"Its words stand in these lines: “{quote.name[:120]}”."
+
+
 def _judge(
     number: int, names: Sequence[str], found: tuple[Found, ...], missing: tuple[str, ...], given: Mapping[int, Evidence]
 ) -> Checked:
-    if not names:
-        return "unverified", (), (), "The words before it name no code that could be looked up in these lines."
     if missing:
         elsewhere = [passage.number for passage in given.values() if all(find(name, passage) is not None for name in missing)]
         where = f", but in passage {elsewhere[0]}" if elsewhere and elsewhere[0] != number else ""
