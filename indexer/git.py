@@ -11,14 +11,16 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from indexer.errors import SourceError
 
 ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
+_FILTERS = r"^filter\..*\.(clean|process|required)$"
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 # Nothing that a repository's own configuration names is run, and a stalled connection ends.
 _SETTINGS = (
@@ -31,11 +33,24 @@ _SETTINGS = (
 )
 
 
-def run(arguments: Sequence[str | Path], *, folder: Path, missing_ok: bool = False) -> bytes:
-    """Output of `git ARGUMENTS` in `folder`. Raises SourceError when git fails, or with `missing_ok` returns b""."""
+def run(
+    arguments: Sequence[str | Path],
+    *,
+    folder: Path,
+    missing_ok: bool = False,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """Output of `git ARGUMENTS` in `folder`. Raises SourceError when git fails, or with `missing_ok` returns b"".
+
+    settings: configuration for this one run, for names that `-c` could misread.
+    """
     try:
         done = subprocess.run(
-            command(arguments, folder), stdin=subprocess.DEVNULL, capture_output=True, env=environment(), check=False
+            command(arguments, folder),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment() | _as_environment(settings),
+            check=False,
         )
     except OSError as error:
         raise SourceError(f"git can't be started ({error.strerror}): install git and try again.") from error
@@ -49,6 +64,12 @@ def run(arguments: Sequence[str | Path], *, folder: Path, missing_ok: bool = Fal
 def command(arguments: Sequence[str | Path], folder: Path) -> list[str]:
     settings = [*_SETTINGS, f"safe.directory={folder}"]
     return ["git", "-C", str(folder), *(part for setting in settings for part in ("-c", setting)), *map(str, arguments)]
+
+
+def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    names = {f"GIT_CONFIG_KEY_{number}": name for number, name in enumerate(settings)}
+    values = {f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(settings.values())}
+    return {"GIT_CONFIG_COUNT": str(len(settings)), **names, **values}
 
 
 def environment() -> dict[str, str]:
@@ -120,6 +141,18 @@ def untracked(folder: Path) -> list[bytes]:
     """Paths below `folder` that git neither tracks nor ignores; one that ends in "/" is a repository of its own."""
     output = run(["ls-files", "-z", "--others", "--exclude-standard"], folder=folder)
     return [path for path in output.split(b"\0") if path]
+
+
+def is_dirty(folder: Path) -> bool:
+    """Whether the work tree below `folder` differs from the commit, submodules aside.
+
+    Comparing may run the filters that a configuration names, and a folder's own configuration is not trusted: they are off.
+    """
+    names = run(["config", "-z", "--name-only", "--get-regexp", _FILTERS], folder=folder, missing_ok=True).decode(
+        "utf-8", "replace"
+    )
+    off = {name: "false" if name.endswith(".required") else "" for name in names.split("\0") if name}
+    return bool(run(["status", "--porcelain", "-z", "--ignore-submodules=all", "--", "."], folder=folder, settings=off))
 
 
 class ObjectReader:

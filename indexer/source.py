@@ -33,6 +33,7 @@ from indexer.walker import IGNORE_FILE, Folder, TooLarge, ignore_rules
 _URL = re.compile(r"(?:https?|ssh|git|file)://[^\s-]\S*", re.IGNORECASE)
 _SCP = re.compile(r"(?:[\w.][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?![/\\]{2})[^\s:-][^\s]*")
 _NAME = re.compile(r"[\w][\w.+-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Source(ABC):
@@ -105,7 +106,7 @@ class FolderSource(Source):
         if under_git:
             self.commit = _line(git.run(["rev-parse", "--verify", "--quiet", "HEAD"], folder=root, missing_ok=True))
             self.ref = _line(git.run(["symbolic-ref", "--short", "--quiet", "HEAD"], folder=root, missing_ok=True))
-            self.dirty = bool(git.run(["status", "--porcelain", "-z", "--", "."], folder=root))
+            self.dirty = git.is_dirty(root)
 
     def close(self) -> None:
         self._folder.close()
@@ -164,7 +165,7 @@ class GitSource(Source):
                 missing_ok=True,
             )
         )
-        if not self.commit:
+        if not _COMMIT.fullmatch(self.commit):  # `^main` is not "", and no commit either
             raise SourceError(f"There is no commit {ref}." if ref else "The repository has no commit yet.")
         self.ref = ref or _line(git.run(["symbolic-ref", "--short", "--quiet", "HEAD"], folder=repository, missing_ok=True))
         prefix = _line(git.run(["rev-parse", "--show-prefix"], folder=repository, missing_ok=True))

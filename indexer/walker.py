@@ -9,13 +9,17 @@ Under git, git says what belongs to the repository (source.py). A folder that is
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 IGNORE_FILE = ".sextantignore"
 
@@ -148,8 +152,19 @@ class Folder:
 
 
 def ignore_rules(data: bytes) -> GitIgnoreSpec:
-    """The rules of a .gitignore or .sextantignore; a line that is no valid pattern is passed over, as git does."""
-    return GitIgnoreSpec.from_lines(data.decode("utf-8", "replace").splitlines())
+    """The rules of a .gitignore or .sextantignore, whose lines end and odd bytes count as they do for git."""
+    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    return GitIgnoreSpec([rule for line in lines if (rule := _rule(os.fsdecode(line.removesuffix(b"\r"))))])
+
+
+def _rule(line: str) -> GitIgnoreSpecPattern | None:
+    """The pattern on one line; None for a line that is no valid pattern, which git passes over."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # re's, about `[[`
+        try:
+            return next(iter(GitIgnoreSpec.from_lines([line]).patterns), None)
+        except (ValueError, re.error):
+            return None
 
 
 def _is_ignored(path: bytes, rules: tuple[tuple[bytes, GitIgnoreSpec], ...]) -> bool:
