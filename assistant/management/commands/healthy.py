@@ -49,6 +49,8 @@ def _work_waits(model: type[Answer] | type[IndexJob]) -> str:
 
 def _models_unseen() -> str:
     last = ModelEndpoint.objects.order_by("-seen_at").first()
-    if last is None or timezone.now() - last.seen_at < timedelta(seconds=SEEN_AT_MOST_S):
-        return ""
-    return f"No answerer has looked at the model servers since {last.seen_at:%H:%M:%S} UTC."
+    if last is None:
+        return "No answerer has looked at the model servers yet."
+    if timezone.now() - last.seen_at > timedelta(seconds=SEEN_AT_MOST_S):
+        return f"No answerer has looked at the model servers since {last.seen_at:%H:%M:%S} UTC."
+    return ""
