@@ -36,6 +36,8 @@ _CENTRAL = """
 _ASIDE = re.compile(
     r"(^|/)(tests?|testing|spec|specs|examples?|docs?|benchmarks?|vendor|fixtures|migrations)(/|$)|(^|/)(test_|conftest)"
 )
+_PRIVATE = re.compile(r"(^|[.:#])_")
+_DISTINCTIVE = re.compile(r"[^_]_|[a-z][A-Z]")
 _TYPES = frozenset({"class", "interface", "struct", "trait", "type", "enum", "protocol", "module"})
 _TYPE_QUESTIONS = ("What is {name} responsible for?", "How does {name} work, and what uses it?")
 _FUNCTION_QUESTIONS = (
@@ -74,9 +76,11 @@ def _samples(snapshot_dir: Path) -> tuple[Sample, ...]:
 
 def _spread(rows: list[tuple[str, str, str, int, str, int, int]]) -> Iterator[Sample]:
     """At most one question a file, alternating between types and functions as far as both are there."""
-    aside = [row for row in rows if not _ASIDE.search(row[4]) and not row[0].startswith("_")]
-    types = iter([row for row in aside if row[2] in _TYPES])
-    functions = iter([row for row in aside if row[2] not in _TYPES])
+    central = [row for row in rows if not _ASIDE.search(row[4]) and not _PRIVATE.search(row[1])]
+    types = iter([row for row in central if row[2] in _TYPES])
+    # "range" and "items" are named everywhere and mean something else each time: names of two words come first.
+    named = sorted(central, key=lambda row: not _DISTINCTIVE.search(row[0]))
+    functions = iter([row for row in named if row[2] not in _TYPES])
     used: set[str] = set()
     turns = (types, functions) * HOW_MANY
     for made, source in enumerate(turns):

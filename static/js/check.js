@@ -19,7 +19,7 @@ function line(citation) {
 
 const SENTENCES = {
   verified: ({ found = [], origin }) => [
-    "tick", h("b", {}, "Verified."), found.length ? " Named in the answer and found: " : " Found in these lines", ...names(found), found.length ? "" : ".",
+    "tick", h("b", {}, "Verified."), found.length ? " Named in the answer and found: " : " Found in these lines", ...names(found), ".",
     origin === "matched" ? " The model gave no number; the server matched the sentence to these lines." : "",
   ],
   unverified: ({ found = [], missing = [], reason }) => [

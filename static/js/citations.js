@@ -69,8 +69,11 @@ export function spokenName(citation) {
 
 /** The sign of a citation: as a badge, or inside `chip`. All states have one size, so a finished check moves nothing. */
 export function badge(number, state) {
-  return h("span", { class: "cite", "data-state": state }, ...sign(number, state));
+  return h("span", { class: look(number), "data-state": state }, ...sign(number, state));
 }
+
+/** Two digits need more room. */
+const look = (number) => (number > 9 ? "cite wide" : "cite");
 
 function sign(number, state) {
   return [SIGNS[state] ? icon(SIGNS[state]) : null, h("span", {}, String(number))].filter(Boolean);
@@ -78,7 +81,7 @@ function sign(number, state) {
 
 /** A citation in the prose: a button that opens its source. */
 export function chip(citation, key) {
-  const button = h("button", { type: "button", class: "cite", "data-key": key, "data-src": String(citation.number) });
+  const button = h("button", { type: "button", class: look(citation.number), "data-key": key, "data-src": String(citation.number) });
   updateChip(button, citation);
   return button;
 }

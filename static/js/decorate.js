@@ -76,7 +76,7 @@ function wrapClaim(group) {
       const end = [...node.data.matchAll(SENTENCE_END)].at(-1);
       parts.unshift(end ? node.splitText(end.index + end[0].length) : node);
       if (end) break;
-    } else if (INLINE.has(node.nodeName)) parts.unshift(node);
+    } else if (INLINE.has(node.nodeName) && !endsSentence(node)) parts.unshift(node);
     else break;
     node = before;
   }
@@ -85,6 +85,12 @@ function wrapClaim(group) {
   parts[0].before(claim);
   claim.append(...parts);
   return claim;
+}
+
+/** "**Leases expire.** The next …": the sentence has ended inside the emphasis. */
+function endsSentence(node) {
+  const after = node.nextSibling;
+  return node.nodeName !== "CODE" && /[.!?;:]["”’)]*$/.test(node.textContent) && after?.nodeType === Node.TEXT_NODE && /^\s/.test(after.data);
 }
 
 /** A claim lights up with its sources, in the colour of what the check found. */

@@ -4,11 +4,11 @@
 import { h, icon, spoken } from "./dom.js";
 import { badge, spokenState } from "./citations.js";
 import { citationsByNumber, combinedState, dropped, packed } from "./log.js";
-import { count, duration, fileName, plural, shortCommit } from "./words.js";
+import { count, duration, fileName, plural, shortCommit, subject } from "./words.js";
 
 const OTHER_ROUTE = {
-  code: ["general", "Answer from general knowledge instead"],
-  general: ["code", "Answer from the code"],
+  code: ["general", "Use general knowledge"],
+  general: ["code", "Use the code"],
   search: ["code", "Answer from the code"],
 };
 
@@ -22,11 +22,11 @@ export function routeLine(answer, onSwitch) {
 }
 
 /** The folded steps of the search, in one line while folded. */
-export function stepsOf(evidence) {
+export function stepsOf({ route, evidence }) {
   const passages = evidence.passages.filter((passage) => passage.state === "packed");
   const files = new Set(passages.map((passage) => passage.path)).size;
   const ways = evidence.vectors ? "Searched by word, symbol and vector" : "Searched by word and symbol; the vectors aren’t ready";
-  const read = passages.length ? `, read ${plural(passages.length, "passage")} in ${plural(files, "file")}` : "";
+  const read = passages.length ? `, ${route?.route === "search" ? "found" : "read"} ${plural(passages.length, "passage")} in ${plural(files, "file")}` : "";
   return h("details", { class: "steps" },
     h("summary", {}, icon("chev"), h("span", {}, ways, read, h("span", { class: "dim" }, ` · ${duration(evidence.took_ms)}`))),
     h("ol", {}, evidence.steps.map((step) =>
@@ -49,10 +49,9 @@ export function evidenceList(answer, onOpen) {
 }
 
 function evidenceRow(passage, onOpen) {
-  const symbol = passage.symbol.split(/[.#]|::/).at(-1) || passage.symbol || fileName(passage.path);
-  const row = h("button", { type: "button", "data-src": String(passage.number), title: passage.symbol, onclick: () => onOpen(passage.number) },
-    badge(passage.number, "none"), spoken(""), h("code", { class: "sym" }, symbol.trim()),
-    h("span", { class: "loc" }, `${fileName(passage.path)}:${passage.start_line}`));
+  const row = h("button", { type: "button", "data-src": String(passage.number), title: `${passage.symbol || passage.path}`, onclick: () => onOpen(passage.number) },
+    badge(passage.number, "none"), spoken(""), h("code", { class: "sym" }, subject(passage, true)),
+    h("span", { class: "loc" }, h("span", {}, fileName(passage.path)), `:${passage.start_line}`));
   return h("li", {}, row);
 }
 

@@ -85,6 +85,26 @@ export function render(marked, originals = [], plainCode = false) {
   return DOMPurify.sanitize(md.render(marked, { originals, plainCode }), ALLOWED);
 }
 
+const FENCE = /^\s*(?:(?:[-*+>]|\d+[.)])\s+)*(?:```|~~~)/;
+
+/** `text`, which still grows, with the emphasis and the code that its last line has begun and not yet ended. */
+export function withClosedSpans(text) {
+  const lines = text.split("\n");
+  if (lines.filter((line) => FENCE.test(line)).length % 2) return text;
+  const last = lines.pop();
+  return [...lines, closed(last)].join("\n");
+}
+
+function closed(line) {
+  if (odd(line, "`")) return line.endsWith("`") ? line.slice(0, -1) : `${line}\``;
+  const marks = (shown) => odd(shown.replace(/`[^`]*`/g, ""), "**");
+  if (!marks(line)) return line;
+  const words = line.replace(/\*+\s*$/, "").trimEnd();
+  return marks(words) ? `${words}**` : words;
+}
+
+const odd = (text, sign) => text.split(sign).length % 2 === 0;
+
 /**
  * Where the top-level blocks of `text` end, as indices into it, without the last block: text that is still to come can change
  * only that one. Only whole lines count, because half a line ("2" of "2. two") may read as something else.

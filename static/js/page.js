@@ -53,6 +53,7 @@ function changed(answer, kind, before) {
   body.classList.replace("page-empty", "page-thread");
   thread.show(answer);
   if (answer.sending) chosen = null;
+  if (kind === "status" && answer.status.stage === "waiting") status.soon();
   showSources();
   composer.setRunning(conversation.running() !== null);
   if (kind && !answer.past) speak(answer, kind, before);
@@ -237,10 +238,10 @@ const connection = new Connection(data.socket, {
   onLive: () => conversation.connected(),
 });
 
-new Status(data.status_url, data.repository, {
-  onStatus: (status) => {
-    freshness.show(status.repository);
-    banner.show(status);
+const status = new Status(data.status_url, data.repository, {
+  onStatus: (news) => {
+    freshness.show(news.repository);
+    banner.show(news);
   },
   answering: () => conversation.running() !== null,
 });

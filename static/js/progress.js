@@ -1,7 +1,7 @@
 // The line below a growing answer: what is going on now, in words, with the numbers that the log has.
 
 import { h, svg } from "./dom.js";
-import { count, duration } from "./words.js";
+import { count, duration, plural } from "./words.js";
 
 const WORDS = {
   queued: "Waiting for its turn",
@@ -27,21 +27,19 @@ export function progressLine(answer, elapsed_ms) {
 export function progressWords(answer) {
   if (answer.sending) return ["Sending", ""];
   if (answer.stopping) return ["Stopping", ""];
-  const { stage, message } = answer.status ?? { stage: "queued", message: "" };
+  const { stage, message, percent = null } = answer.status ?? { stage: "queued", message: "" };
   if (stage === "reading") {
     const tokens = answer.evidence?.budget?.evidence;
     return [tokens ? `Reading ${count(tokens)} tokens of evidence` : "Reading the question", ""];
   }
-  // While it answers, the message is the count: "246 tokens, 31 a second".
-  if (stage === "generating") return [WORDS.generating, without(message, "Answering")];
-  return [without(message, "") || WORDS[stage] || "Working", ""];
+  if (stage === "generating") return answer.text ? [WORDS.generating, plural(wordsOf(answer.text), "word")] : [bare(message) || WORDS.generating, ""];
+  return [bare(message) || WORDS[stage] || "Working", stage === "waiting" && percent !== null ? `${percent} %` : ""];
 }
 
-/** `message` as a detail: without its full stop, and without the word that is already there. */
-function without(message, word) {
-  const text = (message ?? "").replace(/[.…]+$/, "");
-  return word && text.startsWith(word) ? text.slice(word.length).replace(/^[,:\s]+/, "") : text;
-}
+/** `message` without its full stop. */
+const bare = (message) => (message ?? "").replace(/[.…]+$/, "");
+
+const wordsOf = (text) => text.trim().split(/\s+/).length;
 
 /** A graduated scale from 0 to 100 percent. */
 export function scale(percent, label) {

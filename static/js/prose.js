@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { codePoints, mark, updateChip } from "./citations.js";
 import { citationKey } from "./log.js";
 import { decorate, updateClaim } from "./decorate.js";
-import { finishedBlocks, render } from "./markdown.js";
+import { finishedBlocks, render, withClosedSpans } from "./markdown.js";
 
 /** An open code block is coloured only up to this length while it grows. */
 const LIVE_COLOUR_LIMIT = 6000;
@@ -53,7 +53,7 @@ export class Prose {
       point += codePoints(block.raw);
       block.endPoint = point;
       this.blocks.push(block);
-      this.draw(block, false);
+      this.draw(block);
       this.element.append(...block.nodes);
       from = end;
     }
@@ -61,10 +61,10 @@ export class Prose {
     this.tail = { raw: "", point, nodes: [], chips: new Map() };
   }
 
-  draw(block, plainCode) {
+  draw(block, { live = false, plainCode = false } = {}) {
     const inside = this.citations.filter((citation) => this.holds(block, citation));
     const { text, originals } = mark(block.raw, inside, block.point);
-    const fragment = render(text, originals, plainCode);
+    const fragment = render(live ? withClosedSpans(text) : text, originals, plainCode);
     block.chips = decorate(fragment, inside);
     block.nodes = [...fragment.childNodes];
     this.colourClaims(block);
@@ -108,7 +108,7 @@ export class Prose {
 
   redraw(block) {
     const old = block.nodes;
-    this.draw(block, false);
+    this.draw(block);
     // A block of nothing but blank lines has no node, and no citation either.
     old[0]?.before(...block.nodes);
     for (const node of old) node.remove();
@@ -119,7 +119,7 @@ export class Prose {
     const old = this.tail.nodes;
     const scrolled = old.at(-1)?.querySelector?.("pre")?.scrollLeft ?? 0;
     this.tail.raw = raw;
-    this.draw(this.tail, live && raw.length > LIVE_COLOUR_LIMIT);
+    this.draw(this.tail, { live, plainCode: live && raw.length > LIVE_COLOUR_LIMIT });
     for (const node of old) node.remove();
     this.element.append(...this.tail.nodes);
     if (live) this.addCaret();

@@ -6,7 +6,7 @@ import { badge, spokenState } from "./citations.js";
 import { citationsByNumber, combinedState, dropped, packed } from "./log.js";
 import { checkLines } from "./check.js";
 import { excerpt } from "./excerpt.js";
-import { count, fileName, folder, plural, range, sourceAddress, spokenRange } from "./words.js";
+import { count, fileName, folder, plural, range, sourceAddress, spokenRange, subject } from "./words.js";
 
 const HIDDEN = "sources-hidden";
 
@@ -22,6 +22,7 @@ export class Sources {
     this.answer = null;
     document.getElementById("sources-hide").addEventListener("click", () => this.hide());
     for (const button of document.querySelectorAll("[data-sources-toggle]")) button.addEventListener("click", () => this.toggle());
+    this.body.addEventListener("click", (event) => event.target.closest("summary") && (this.auto = null));
     if (localStorage.getItem(HIDDEN)) document.body.classList.add(HIDDEN);
   }
 
@@ -68,7 +69,8 @@ export class Sources {
     this.body.replaceChildren();
     this.body.scrollTop = 0;
     for (const passage of packed(answer)) this.cards.set(passage.number, new Card(passage, answer.evidence));
-    this.cards.values().next().value?.open();
+    this.auto = this.cards.values().next().value ?? null;
+    this.auto?.open();
     this.groups = null;
   }
 
@@ -76,6 +78,7 @@ export class Sources {
     const { answer } = this;
     const cited = citationsByNumber(answer);
     for (const [number, card] of this.cards) card.update(cited.get(number) ?? []);
+    this.preferCited(cited);
     const left = dropped(answer);
     const groups = [
       ["cited", "Cited", packed(answer).filter((passage) => cited.has(passage.number))],
@@ -84,6 +87,14 @@ export class Sources {
     ];
     this.drawHead(answer, cited, groups);
     this.drawGroups(answer, groups);
+  }
+
+  /** The card that is open without anybody's doing is the first passage, and from the first citation on one that is cited. */
+  preferCited(cited) {
+    if (!this.auto || !cited.size || cited.has(this.auto.passage.number)) return;
+    this.auto.details.open = false;
+    this.auto = this.cards.get(Math.min(...cited.keys())) ?? null;
+    this.auto?.open();
   }
 
   drawHead(answer, cited, groups) {
@@ -102,7 +113,7 @@ export class Sources {
   }
 
   drawGroups(answer, groups) {
-    const layout = JSON.stringify(groups.map(([, , passages]) => passages.map((passage) => passage.number)));
+    const layout = JSON.stringify([nothing(answer), groups.map(([, , passages]) => passages.map((passage) => passage.number))]);
     if (layout === this.groups) return;
     this.groups = layout;
     const { scrollTop } = this.body;
@@ -118,6 +129,7 @@ export class Sources {
   /** Opens the card of passage `number` at the lines that were found, or the dropped ones when it is null. */
   open(answer, number) {
     this.show(answer);
+    this.auto = null;
     this.reveal();
     const card = this.cards.get(number);
     card?.open();
@@ -139,18 +151,18 @@ function droppedHint(answer) {
 }
 
 function place(passage) {
-  return h("span", { class: "path", title: passage.path }, h("span", { class: "dim" }, folder(passage.path)), fileName(passage.path),
+  return h("span", { class: "path", title: passage.path }, h("span", { class: "dim" }, folder(passage.path)), h("span", {}, fileName(passage.path)),
     h("span", { class: "rng" }, `:${range(passage.start_line, passage.end_line)}`));
 }
 
-const symbolOf = (passage) => h("span", { class: "sym", title: passage.symbol }, passage.symbol || passage.kind);
+const symbolOf = (passage) => h("span", { class: "sym", title: passage.symbol }, subject(passage));
 
 function droppedCard(passage, evidence) {
   const rank = evidence.passages.indexOf(passage) + 1;
   const cost = passage.tokens ? ` · ${plural(passage.tokens, "token")}` : "";
   return h("li", { class: "card flat drop" },
     h("a", { href: sourceAddress(evidence, passage.path, passage.start_line, passage.end_line) },
-      h("span", { class: "cite", "data-state": "none" }, icon("fold")), symbolOf(passage), place(passage),
+      h("span", { class: "cite", "data-state": "none" }, icon("fold")), h("span", { class: "at" }, symbolOf(passage), place(passage)),
       h("span", { class: "cost" }, `rank ${rank}${cost}`)));
 }
 
@@ -220,4 +232,5 @@ function whyThis(passage) {
       h("tbody", {}, h("tr", {}, cells, h("td", {}, score(passage.score)), h("td", {}, passage.tokens ? count(passage.tokens) : "–")))));
 }
 
-const score = (value) => (Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2));
+/** 16.8, 7.88, 0.78, 0.012. */
+const score = (value) => (Math.abs(value) >= 10 ? value.toFixed(1) : Math.abs(value) >= 1 ? value.toFixed(2) : String(Number(value.toPrecision(2))));

@@ -1,7 +1,7 @@
 // What the page polls: models, answerer and index. Often while something is on its way, seldom otherwise, never in a hidden tab.
 
 const OFTEN_MS = 1500;
-const SELDOM_MS = 15000;
+const SELDOM_MS = 5000;
 
 export class Status {
   /** `onStatus(status)` after each answer; `answering()` whether one is being waited for. */
@@ -21,7 +21,13 @@ export class Status {
     this.timer = setTimeout(() => this.poll(), status && (this.answering() || onItsWay(status)) ? OFTEN_MS : SELDOM_MS);
   }
 
+  /** Ask now, if nothing has been asked for a while: there is reason to think that something has changed. */
+  soon() {
+    if (performance.now() - this.asked > OFTEN_MS) this.poll();
+  }
+
   async fetch() {
+    this.asked = performance.now();
     try {
       const response = await fetch(this.address, { headers: { Accept: "application/json" } });
       return response.ok ? await response.json() : null;

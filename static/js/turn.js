@@ -50,7 +50,7 @@ export class Turn {
   drawFindings(answer) {
     const parts = [];
     if (answer.route) parts.push(routeLine(answer, (route) => this.actions.retry(this.shown, route)));
-    if (answer.evidence) parts.push(stepsOf(answer.evidence));
+    if (answer.evidence) parts.push(stepsOf(answer));
     this.how.replaceChildren(...parts);
     this.how.hidden = parts.length === 0;
     this.evidence.replaceChildren();

@@ -1,9 +1,9 @@
 // How numbers, paths and times are written, in one place. Intl does the work.
 
 const whole = new Intl.NumberFormat("en");
-const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const weekday = new Intl.DateTimeFormat("en", { weekday: "short" });
-const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 export const count = (number) => whole.format(number);
 
@@ -31,6 +31,13 @@ export const range = (start, end) => (start === end ? String(start) : `${start}â
 
 /** "lines 12 to 24", for the ear. */
 export const spokenRange = (start, end) => (start === end ? `line ${start}` : `lines ${start} to ${end}`);
+
+/** What a passage is about, in a word or two: the last heading above it, its symbol (without what holds it when `bare`), or its file. */
+export function subject({ symbol, path }, bare = false) {
+  if (!symbol) return fileName(path);
+  if (symbol.includes(" > ")) return symbol.slice(symbol.lastIndexOf(" > ") + 3);
+  return (bare && symbol.split(/[.#]|::/).at(-1).trim()) || symbol;
+}
 
 /** "20 Nov, 09:12". */
 export const moment = (iso) => `${day.format(new Date(iso))}, ${clock.format(new Date(iso))}`;
