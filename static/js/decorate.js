@@ -80,11 +80,21 @@ function wrapClaim(group) {
     else break;
     node = before;
   }
+  withoutLeadingSpace(parts);
   if (!parts.length) return null;
   const claim = h("span", { class: "claim" });
   parts[0].before(claim);
   claim.append(...parts);
   return claim;
+}
+
+/** The space before a claim doesn't light up with it. */
+function withoutLeadingSpace(parts) {
+  const first = parts[0];
+  if (first?.nodeType !== Node.TEXT_NODE) return;
+  const space = first.data.length - first.data.trimStart().length;
+  if (space === first.data.length) parts.shift();
+  else if (space) parts[0] = first.splitText(space);
 }
 
 /** "**Leases expire.** The next …": the sentence has ended inside the emphasis. */

@@ -19,7 +19,7 @@ export function progressLine(answer, elapsed_ms) {
   const seconds = elapsed_ms > COUNT_AFTER_MS ? duration(Math.floor(elapsed_ms / 1000) * 1000).replace(/\.0 /, " ") : "";
   const dim = [detail, seconds].filter(Boolean).join(" · ");
   const percent = answer.status?.stage === "waiting" ? answer.status.percent : null;
-  return h("p", { class: "busy" }, h("span", { class: "beat", "aria-hidden": "true" }), words,
+  return h("p", { class: "busy" }, h("span", { class: "beat", "aria-hidden": "true" }), h("span", {}, words),
     percent === null || percent === undefined ? null : scale(percent, "The model's download"), h("span", { class: "dim" }, dim));
 }
 
@@ -33,11 +33,13 @@ export function progressWords(answer) {
     return [tokens ? `Reading ${count(tokens)} tokens of evidence` : "Reading the question", ""];
   }
   if (stage === "generating") return answer.text ? [WORDS.generating, plural(wordsOf(answer.text), "word")] : [bare(message) || WORDS.generating, ""];
-  return [bare(message) || WORDS[stage] || "Working", stage === "waiting" && percent !== null ? `${percent} %` : ""];
+  return [bare(message) || WORDS[stage] || "Working", percentOf(stage, message, percent)];
 }
 
 /** `message` without its full stop. */
 const bare = (message) => (message ?? "").replace(/[.…]+$/, "");
+
+const percentOf = (stage, message, percent) => (stage !== "waiting" || percent === null || message.includes("%") ? "" : `${percent} %`);
 
 const wordsOf = (text) => text.trim().split(/\s+/).length;
 
