@@ -13,7 +13,6 @@ import functools
 import logging
 import re
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
@@ -23,23 +22,24 @@ from django.conf import settings
 from assistant.answer_log import AnswerJob, AnswerLog
 from assistant.catalogue import family_of
 from assistant.chat_model import (
-    ChatModel,
     Endpoint,
     Finished,
     Message,
     ModelInfo,
+    OpenAIChatModel,
     Reasoning,
     Text,
     estimated_prompt_tokens,
     estimated_tokens,
     http_client,
 )
+from assistant.circles import Circles
 from assistant.citations import Citation, CitationReader
 from assistant.endpoints import EMBEDDED_START_S, endpoints_for, ready_model, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
 from assistant.intent import Decision, choose_route
 from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
-from assistant.prompts import NOTHING_FOUND, fence_mark
+from assistant.prompts import CLOSEST, NOTHING_FOUND, absent, fence_mark
 from indexer.retriever import Retriever
 from indexer.types import SearchResult
 
@@ -48,8 +48,13 @@ logger = logging.getLogger(__name__)
 # More than a small budget holds, so that the reader also sees what was nearly shown to the model.
 PASSAGES_SEARCHED = 12
 TOKENS_A_PASSAGE = 250
+MISSING_WORDS = 5
+# A name that nobody writes but for the code: `stream_with_context`, `getUser`, `Session.get`.
+CODE_NAME = re.compile(r"\w[_.]\w|[a-z][A-Z]")
 # We have counted, and still the server says "too long": its template or its limit is not what it told.
 SHRINK_AFTER_OVERFLOW = 0.7
+# How often a sentence may come before the answer goes round in circles. A large model may mean it the second time.
+REPEATS, EMBEDDED_REPEATS = 3, 2
 
 
 async def answer_question(
@@ -105,21 +110,23 @@ async def _ask_model(story: Story, embedded_start_s: float) -> None:
         try:
             await _write(story, model, limits)
         except ContextOverflow as overflow:
-            if story.log.text:
+            if story.first_token_ms is not None:
                 raise
             logger.info("answer %s: the prompt is too long after all, packing it smaller", story.job.answer_id)
             await _write(story, model, limits.shrunk(_shrink(overflow)))
 
 
-async def _write(story: Story, model: ChatModel, limits: Limits) -> None:
+async def _write(story: Story, model: OpenAIChatModel, limits: Limits) -> None:
     """Pack, show what was packed, and let the model write."""
     family = family_of(model.info.name)
     prompt = await Packer(model.count, model.count_prompt, family, limits).pack(story.question)
     if story.decision.route == "code":
         await story.passages(prompt.chosen, prompt)
+        await story.admit_missing_words(goes_on=model.endpoint.embedded)
     await story.status("reading", f"The model reads {prompt.tokens} tokens.")
-    writing = _Writing(story, prompt)
-    async with aclosing(model.stream(prompt.messages, max_tokens=prompt.answer_tokens, stop=family.stop)) as parts:
+    writing = _Writing(story, prompt, EMBEDDED_REPEATS if model.endpoint.embedded else REPEATS)
+    messages, max_tokens = writing.to_send(model.endpoint)
+    async with aclosing(model.stream(messages, max_tokens=max_tokens, stop=family.stop)) as parts:
         async for part in parts:
             if isinstance(part, Finished):
                 await writing.finish(part)
@@ -193,15 +200,22 @@ async def _show_passages_early(story: Story, endpoint: Endpoint) -> None:
 class _Writing:
     """Takes the parts of a stream into the log, and knows when it goes round in circles."""
 
-    def __init__(self, story: Story, prompt: Prompt) -> None:
+    def __init__(self, story: Story, prompt: Prompt, times: int) -> None:
         self._story, self._log = story, story.log
         self._reader = CitationReader(prompt.evidence)
+        self._begun = story.log.text
+        self._reader.feed(self._begun)
         self._prompt = prompt
-        self._circles = _Circles()
+        self._circles = Circles(times)
         self._pieces = 0
         self._first = self._last = 0.0
         self._finished = Finished("stop")
         self._thinks = False
+
+    def to_send(self, endpoint: Endpoint) -> tuple[list[Message], int]:
+        """The messages and the most tokens of the answer. llama.cpp goes on with an assistant's message that comes last."""
+        begun = [Message("assistant", self._begun)] if self._begun and endpoint.embedded else []
+        return [*self._prompt.messages, *begun], self._prompt.answer_tokens - estimated_tokens(self._begun)
 
     async def take(self, part: Text | Reasoning) -> bool:
         """False when the model only repeats itself."""
@@ -210,13 +224,18 @@ class _Writing:
                 self._thinks = True
                 await self._story.status("generating", "The model thinks before it writes.")
             return True
-        text = part.text if self._log.text else part.text.lstrip()
+        text = part.text if self._pieces else self._opened(part.text)
         if not text:
             return True
         await self._count()
         await self._log.delta(text)
         await self._tell(self._reader.feed(text))
         return not self._circles.closes(text)
+
+    def _opened(self, text: str) -> str:
+        """The first piece of the answer, or of what goes on with a sentence that is begun."""
+        text = text.lstrip()
+        return f" {text}" if text and self._begun and not self._begun[-1].isspace() else text
 
     async def _count(self) -> None:
         self._last = time.monotonic()
@@ -228,7 +247,7 @@ class _Writing:
 
     async def finish(self, finished: Finished) -> None:
         """Raises StreamBroken when there is no text at all."""
-        if not self._log.text:
+        if not self._pieces:
             raise StreamBroken("The model ended without writing an answer; try again, or choose another model.")
         self._finished = finished
         await self._tell(self._reader.finish())
@@ -245,22 +264,6 @@ class _Writing:
         took_s = self._last - self._first
         speed = round((written - 1) / took_s, 1) if written > 1 and took_s > 0 else None
         return "stop" if finished.finish_reason == "stop" else "length", usage, speed, self._reader.citations
-
-
-class _Circles:
-    """Small models repeat a sentence until their tokens run out. The third time that one is written is enough."""
-
-    TIMES = 3
-    SHORTEST = 30
-
-    def __init__(self) -> None:
-        self._unfinished = ""
-        self._seen: Counter[str] = Counter()
-
-    def closes(self, text: str) -> bool:
-        *complete, self._unfinished = re.split(r"(?<=[.!?])\s+|\n", self._unfinished + text)
-        self._seen.update(sentence for sentence in map(str.strip, complete) if len(sentence) >= self.SHORTEST)
-        return any(self._seen[sentence.strip()] >= self.TIMES for sentence in complete)
 
 
 # --- the log ------------------------------------------------------------------------------------------------------------------
@@ -288,9 +291,16 @@ class Story:
             job.question,
             job.history,
             found.passages if self.decision.route == "code" else None,
-            found.missing_terms[:5],
+            found.matched_terms,
+            self._missing(),
             fence_mark(settings.SECRET_KEY, begin),
         )
+
+    def _missing(self) -> tuple[str, ...]:
+        """Words of the question that occur nowhere. They don't matter where it asks for something that is defined here."""
+        if any(CODE_NAME.search(symbol) for symbol in self.found.symbols):
+            return ()
+        return self.found.missing_terms[:MISSING_WORDS]
 
     async def status(self, stage: str, message: str, percent: int | None = None) -> None:
         await self.log.append("status", {"stage": stage, "message": message, "percent": percent})
@@ -316,6 +326,14 @@ class Story:
             "budget": prompt.budget_json() if prompt else None,
         }
         await self.log.append("passages", entry)
+
+    async def admit_missing_words(self, *, goes_on: bool) -> None:
+        """Say first what the repository holds no answer to: small models don't admit it, whatever they are told.
+
+        goes_on: the model will be made to end this sentence.
+        """
+        if self.question.missing and not self.log.text:
+            await self.log.delta(absent(self.question.missing) + (CLOSEST if goes_on else "\n\n"))
 
     async def completed(
         self,

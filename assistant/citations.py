@@ -468,7 +468,8 @@ def check(prose: str, cited: Sequence[Evidence], given: Mapping[int, Evidence]) 
     """Each cited passage's number → (state, found, missing, reason). `given`: all passages, to tell where a name is instead."""
     names = names_in(MARK.sub(" ", prose))
     if set(names) <= TRIVIAL:
-        return {evidence.number: _judge_quote(quoted_in(prose, evidence)) for evidence in cited}
+        quotes = {number: quoted_in(prose, passage) for number, passage in given.items()}
+        return {evidence.number: _judge_quote(evidence.number, quotes) for evidence in cited}
     lines = {evidence.number: found_in(prose, evidence) for evidence in cited}
     somewhere = {found.name for founds in lines.values() for found in founds}
     missing = tuple(name for name in names if name not in somewhere)
@@ -493,10 +494,15 @@ def quoted_in(prose: str, evidence: Evidence) -> Found | None:
     return Found(quote, evidence.start_line + evidence.text.count("\n", 0, first.start()))
 
 
-def _judge_quote(quote: Found | None) -> Checked:
-    if quote is None:
-        return "unverified", (), (), "The words before it name no code that could be looked up in these lines."
-    return "verified", (quote,), (), f"Its words stand in these lines: “{quote.name[:120]}”."
+def _judge_quote(number: int, quotes: Mapping[int, Found | None]) -> Checked:
+    """quotes: what the words quote from each passage."""
+    quote = quotes[number]
+    if quote is not None:
+        return "verified", (quote,), (), f"Its words stand in these lines: “{quote.name[:120]}”."
+    elsewhere = [str(other) for other, found in quotes.items() if found is not None]
+    if elsewhere:
+        return "unverified", (), (), f"Its words don't stand in these lines, but in passage {elsewhere[0]}."
+    return "unverified", (), (), "The words before it name no code that could be looked up in these lines."
 
 
 def _judge(

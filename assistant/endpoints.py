@@ -45,6 +45,12 @@ def timeouts() -> Timeouts:
     )
 
 
+def timeouts_of(endpoint: Endpoint) -> Timeouts:
+    """On a laptop one answer's tokens wait while the prompt of another is read."""
+    given = timeouts()
+    return replace(given, gap_s=max(given.gap_s, given.first_token_s)) if endpoint.embedded else given
+
+
 def endpoint_for(route: str) -> Endpoint:
     """Where questions of a route go. Raises ModelUnreachable when no model is set up for it."""
     if route == "general" and settings.GENERAL_MODEL_URL:
@@ -105,10 +111,10 @@ async def ready_model(
 async def _first_that_serves(client: httpx.AsyncClient, endpoints: Sequence[Endpoint]) -> OpenAIChatModel:
     for endpoint in endpoints[:-1]:
         try:
-            return await connect(client, endpoint, timeouts())
+            return await connect(client, endpoint, timeouts_of(endpoint))
         except ModelRejected as error:
             logger.info("trying the next endpoint: %s", error)
-    return await connect(client, endpoints[-1], timeouts())
+    return await connect(client, endpoints[-1], timeouts_of(endpoints[-1]))
 
 
 # --- what the web process reads ----------------------------------------------------------------------------------------------

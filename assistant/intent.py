@@ -21,7 +21,7 @@ _CODE = re.compile(r"```|`[^`\n]+`|\w\(\)|\b\w+_\w+\b|\b[a-z]+[A-Z]\w*|(?m:^\s*(
 _PATH = re.compile(r"[\w.-]+/[\w./-]+|\b[\w-]+\.(?:py|js|ts|tsx|go|rs|java|c|h|cpp|cs|rb|php|kt|swift|md|toml|ya?ml|json)\b")
 _HERE = re.compile(
     r"\b(?:(?:this|the|our|my) (?:repository|repo|project|code ?base|code|service|app|application|library|package|module"
-    r"|server|api|test suite|tests|cli)|in here|(?:do|does|did|have|are|can|should) we|our)\b",
+    r"|server|api|test suite|tests|cli)|here|(?:do|does|did|have|are|can|should) we|our)\b",
     re.IGNORECASE,
 )
 _FOLLOWS = re.compile(

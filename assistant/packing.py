@@ -12,6 +12,7 @@ is cut to whole lines around what the question names, and its line numbers say s
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +41,8 @@ EMBEDDED_EVIDENCE_TOKENS = 900
 LONGEST_ANSWER_TOKENS = 2048
 # Earlier turns get at most this part of the window: they are there to understand the question, not to answer it.
 CONVERSATION_SHARE = 0.2
+# A small budget is shared by this many passages at least: one long passage that misses the point would waste all of it.
+FEWEST_PASSAGES = 4
 # A cut passage shorter than this tells too little to be worth its place.
 SHORTEST_PASSAGE_TOKENS = 120
 # Below this, numbers on every line would take a fifth of the evidence.
@@ -63,6 +66,11 @@ class Limits:
     @property
     def number_every(self) -> int:
         return 1 if self.evidence >= EVERY_LINE_NUMBERED_FROM_TOKENS else 5
+
+    @property
+    def passage(self) -> int:
+        """The most that one passage may take."""
+        return self.evidence if self.evidence >= EVERY_LINE_NUMBERED_FROM_TOKENS else self.evidence // FEWEST_PASSAGES
 
     def shrunk(self, factor: float) -> Limits:
         """For a server that found the prompt too long though we had counted: the same answer in a smaller window."""
@@ -154,15 +162,20 @@ class Prompt:
 class Question:
     """What is to be asked.
 
-    passages: best first; None for a general question. missing: words of it that the repository doesn't hold. mark: the line
-    that fences the passages.
+    passages: best first; None for a general question. words: those that passages are cut around. missing: words of it that the
+    repository doesn't hold. mark: the line that fences the passages.
     """
 
     text: str
     history: tuple[Turn, ...] = ()
     passages: tuple[Passage, ...] | None = None
+    words: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     mark: str = "====="
+
+    @property
+    def about(self) -> str:
+        return " ".join(self.words) or self.text
 
     def messages(self, conversation: Sequence[Message], evidence: Sequence[str]) -> list[Message]:
         if self.passages is None:
@@ -208,7 +221,7 @@ class Packer:
 
     def _messages(self, question: Question, conversation: Sequence[Message], chosen: Sequence[Chosen]) -> list[Message]:
         shown = [self._rendered(one.evidence) for one in chosen if one.evidence is not None]
-        return normalised(question.messages(conversation, shown), self._family)
+        return normalised(question.messages(conversation, shown[::-1]), self._family)
 
     async def _measure(self, question: Question, conversation: Sequence[Message], chosen: Sequence[Chosen]) -> int:
         return await self._count_prompt(self._messages(question, conversation, chosen))
@@ -220,7 +233,7 @@ class Packer:
 
     async def _choose(self, question: Question, budget: int) -> list[Chosen]:
         """Best first while they fit; one that doesn't is cut or dropped, and smaller ones after it still get their chance."""
-        passages = question.passages or ()
+        passages = in_reading_order(question.passages or (), question)
         # "\n\n" joins the passages in the prompt and is counted with each.
         whole = [_evidence(number, passage) for number, passage in enumerate(passages, start=1)]
         costs = await self._count([self._rendered(evidence) + "\n\n" for evidence in whole])
@@ -229,21 +242,21 @@ class Packer:
         for passage, cost in zip(passages, costs, strict=True):
             evidence: Evidence | None = _evidence(number, passage)
             tokens = cost
-            if cost > left:
-                evidence, tokens = await self._cut(_evidence(number, passage), question.text, left, cost)
+            if cost > (room := min(left, self._limits.passage)):
+                evidence, tokens = await self._cut(_evidence(number, passage), question, room, cost)
             chosen.append(Chosen(passage, evidence, tokens))
             if evidence is not None:
                 number, left = number + 1, left - tokens
         return chosen
 
-    async def _cut(self, evidence: Evidence, question: str, left: int, cost: int) -> tuple[Evidence | None, int]:
-        """The whole lines around the best part of the passage that fit into `left` tokens, or None and the full cost."""
-        if left < SHORTEST_PASSAGE_TOKENS:
+    async def _cut(self, evidence: Evidence, question: Question, room: int, cost: int) -> tuple[Evidence | None, int]:
+        """The whole lines around the best part of the passage that fit into `room` tokens, or None and the full cost."""
+        if room < SHORTEST_PASSAGE_TOKENS:
             return None, cost
         lines = evidence.text.split("\n")
         line_costs = await self._count([f"{evidence.end_line} {line}\n" for line in lines])
         head = (await self._count([self._rendered(replace(evidence, text=""))]))[0]
-        first, last = best_lines(lines, line_costs, line_scores(lines, question), left - head)
+        first, last = best_lines(lines, line_costs, line_scores(lines, question.about), room - head)
         while last - first >= 3:
             part = replace(
                 evidence,
@@ -252,7 +265,7 @@ class Packer:
                 text="\n".join(lines[first:last]),
             )
             tokens = (await self._count([self._rendered(part) + "\n\n"]))[0]
-            if tokens <= left:
+            if tokens <= room:
                 return part, tokens
             last -= 1
         return None, cost
@@ -294,20 +307,47 @@ def _without_last(chosen: Sequence[Chosen]) -> list[Chosen]:
     return [replace(one, evidence=None) if index == last else one for index, one in enumerate(chosen)]
 
 
+_TESTS = re.compile(r"(?:^|/)(?:tests?|specs?|__tests__)/|(?:^|/)test_|[._-](?:test|spec)\.\w+$|[a-z]Tests?\.\w+$")
+_CHANGELOG = re.compile(r"(?:^|/)(?:change(?:s|log)|history|news|release[-_ ]?notes)(?:\.\w+)?$", re.IGNORECASE)
+_ASKS_FOR_TESTS = re.compile(r"\btest(?:s|ed|ing)?\b", re.IGNORECASE)
+_ASKS_FOR_CHANGES = re.compile(r"\b(?:change(?:s|d|log)?|versions?|release[sd]?|since|histor\w+|deprecat\w+|added)\b", re.I)
+
+
+def in_reading_order(passages: Sequence[Passage], question: Question) -> list[Passage]:
+    """Best first, but what tells a reader less comes last: tests and changelogs, unless they are asked for, and what names
+    hardly anything of the question (a file's imports, say)."""
+    enough = min(2, len(_words(question.about)))
+
+    def tells_less(passage: Passage) -> bool:
+        if _TESTS.search(passage.path):
+            return not _ASKS_FOR_TESTS.search(question.text)
+        if _CHANGELOG.search(passage.path):
+            return not _ASKS_FOR_CHANGES.search(question.text)
+        return len(set().union(*named_in(passage.text.split("\n"), question.about))) < enough
+
+    return sorted(passages, key=tells_less)
+
+
 _WORD = re.compile(r"[A-Za-z]{3,}")
+_IMPORT = re.compile(r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|using\s+[\w.:]+;|use\s+[\w:\\]+|require\b|package\b)")
 
 
 def line_scores(lines: Sequence[str], question: str) -> list[float]:
-    """How much each line tells of the question: words that begin alike, each counted where it is rare in the passage."""
-    wanted = {word.lower()[:5] for word in _WORD.findall(question)}
-    held = [{word.lower()[:5] for word in _WORD.findall(_split(line))} & wanted for line in lines]
-    spread = {word: sum(word in words for words in held) for word in wanted}
-    return [sum(1 / spread[word] for word in words) for words in held]
+    """How much each line tells of the question: each word that it names counts, more where it is rare in the passage."""
+    named = named_in(lines, question)
+    spread = Counter(word for words in named for word in words)
+    return [sum(1 / spread[word] for word in words) for words in named]
 
 
-def _split(line: str) -> str:
-    """`getUserName` as get User Name."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", line)
+def named_in(lines: Sequence[str], question: str) -> list[set[str]]:
+    """The words of the question that each line names. An import names much and tells nothing."""
+    wanted = _words(question)
+    return [set() if _IMPORT.match(line) else _words(line) & wanted for line in lines]
+
+
+def _words(text: str) -> set[str]:
+    """The beginnings of its words, `getUserName` being three: "signed" and "signature" are alike."""
+    return {word.lower()[:5] for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))}
 
 
 def best_lines(lines: Sequence[str], costs: Sequence[int], scores: Sequence[float], budget: int) -> tuple[int, int]:

@@ -32,7 +32,12 @@ GENERAL_SYSTEM = """\
 You answer questions of software developers from general knowledge. Be brief, correct and concrete.
 You see no code of the user's repository: if the question needs it, say so instead of guessing what the code is."""
 
-# The examples' project is invented. One answer that cites, one that says that the passages don't hold it.
+# Of words that occur nowhere in the repository: to the model, to the reader, and what the reader is told goes on with.
+MISSING = "Note: {words} nowhere in the repository. Unless the passages answer in other words, say that it does not show it."
+ABSENT = "The repository does not show {words} nowhere in it."
+CLOSEST = " The closest that the passages show is"
+
+# The examples' project is invented. One answer that cites, one where the repository and one where the passages don't hold it.
 EXAMPLES = (
     Message(
         "user",
@@ -57,25 +62,35 @@ Question: What happens when an item is added with a count of 0?""",
     ),
     Message(
         "user",
+        f"""\
+Passages:
+[1] shop/orders.py:40-41 place_order
+40 def place_order(cart):
+41     return Order.create(cart.items)
+
+Question: How does the shop pay out refunds?
+
+{MISSING.format(words='"refunds" occurs')}""",
+    ),
+    Message(
+        "assistant",
+        "The repository does not show how the shop pays out refunds. "
+        "The closest passage, `place_order`, only creates an order [1].",
+    ),
+    Message(
+        "user",
         """\
 Passages:
 [1] shop/orders.py:40-41 place_order
 40 def place_order(cart):
 41     return Order.create(cart.items)
 
-Question: How are invoices sent by e-mail?""",
+Question: Where are orders deleted?""",
     ),
-    Message(
-        "assistant",
-        "The passages do not show how invoices are sent by e-mail. The closest one, `place_order`, only creates an order [1].",
-    ),
+    Message("assistant", "The passages do not show where orders are deleted. `place_order` only creates one [1]."),
 )
 
 REMINDER = "Answer briefly from these passages. End each sentence with the number of the passage that shows it, like [1]."
-MISSING = (
-    "Note: these words of the question occur nowhere in the repository: {words}. "
-    "If the question is about them, answer that the repository does not show it."
-)
 NOTHING_FOUND = (
     "Nothing in this repository matches the question: the search found no passage for it, so there is nothing to answer from. "
     "Ask with names or words that occur in the code, or choose the general route."
@@ -86,13 +101,29 @@ def code_messages(
     question: str, conversation: Sequence[Message], evidence: Sequence[str], *, mark: str, missing: Sequence[str] = ()
 ) -> list[Message]:
     """The messages for a question about the code. evidence: rendered passages, the best one last. mark: `fence_mark`'s."""
-    hint = MISSING.format(words=", ".join(missing)) + "\n" if missing else ""
+    hint = "\n" + missing_words(missing) if missing else ""
     passages = "\n\n".join(evidence) or "(none)"
     content = (
         f"Passages, between two lines of {mark}:\n{mark}\n{passages}\n{mark}\n\n"
-        f"Question: {neutralised(question)}\n\n{hint}{REMINDER}"
+        f"Question: {neutralised(question)}\n\n{REMINDER}{hint}"
     )
     return [Message("system", CODE_SYSTEM), *EXAMPLES, *conversation, Message("user", content)]
+
+
+def missing_words(words: Sequence[str]) -> str:
+    """The same for the model, at the end of its prompt."""
+    listed = _and([f'"{neutralised(word)}"' for word in words])
+    return MISSING.format(words=f"{listed} {'occurs' if len(words) == 1 else 'occur'}")
+
+
+def absent(words: Sequence[str]) -> str:
+    """What a reader is told before the answer, when words of the question occur nowhere in the repository."""
+    told = "this word occurs" if len(words) == 1 else "these words occur"
+    return ABSENT.format(words=f"{_and([f'“{word}”' for word in words])}: {told}")
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def general_messages(question: str, conversation: Sequence[Message]) -> list[Message]:
@@ -105,8 +136,9 @@ def rendered_passage(evidence: Evidence, number_every: int = 1) -> str:
         f"{number} {line}" if number == evidence.start_line or number % number_every == 0 else f" {line}"
         for number, line in enumerate(evidence.text.split("\n"), start=evidence.start_line)
     ]
-    head = f"[{evidence.number}] {evidence.path}:{evidence.start_line}-{evidence.end_line} {evidence.symbol}".rstrip()
-    return neutralised("\n".join([head, *lines]))
+    head = f"[{evidence.number}] {evidence.path}:{evidence.start_line}-{evidence.end_line} {evidence.symbol}"
+    # A path may hold line ends, and must not write lines of its own.
+    return neutralised("\n".join([" ".join(head.split()), *lines]))
 
 
 def fence_mark(secret: str, conversation: str) -> str:

@@ -336,6 +336,12 @@ def test_a_run_of_the_passages_own_words_is_a_quote_whatever_stands_between_them
     assert only("Keys stay valid until the end [1].", (manual,)).state == "unverified"
 
 
+def test_a_quote_from_another_passage_is_not_verified_and_the_reason_tells_which() -> None:
+    manual = Evidence(4, "docs/keys.rst", 7, 7, "", "Old keys stay valid until the last session ends.")
+    citation = only("Old keys stay valid until the last session ends [1].", (*GIVEN, manual))
+    assert (citation.state, citation.reason) == ("unverified", "Its words don't stand in these lines, but in passage 4.")
+
+
 def test_a_quote_does_not_stand_for_a_name_that_is_missing() -> None:
     manual = Evidence(1, "docs/keys.rst", 7, 7, "", "Old keys stay valid until the last session ends.")
     assert only("With `KEEP_KEYS` old keys stay valid until the last session ends [1].", (manual,)).state == "unverified"
