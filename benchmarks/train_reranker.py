@@ -1,24 +1,38 @@
 """Learn the weights of indexer/reranker.py from annotated questions.
 
+    python -m benchmarks.train_reranker --dataset DIR --sources DIR [--index DIR] [--clones DIR] [--vectors NAME …]
+                                        [--without FEATURE …] [--ablate] [--write]
+
 The loss is listwise: the softmax over a question's candidate files should give its chance to the files that answer it (a
 secondary file gets half the share of a primary one), plus an L2 penalty on standardised features (0.01, as found best in the
-design study; 0.003 to 0.03 differ by less than the noise). It is convex, so the result doesn't depend on a seed or a start.
+design study; 0.003 to 0.03 differ by less than the noise). It is convex, so the result depends on no seed and no start.
 
-The honest figure is leave-one-repository-out: the weights that rank a repository's questions have never seen it. The
-weights that are written are those of all repositories, whose figure on them is the in-sample one.
+The honest figure is leave-one-repository-out: the weights that rank a repository's questions have never seen it, and rank them
+in real searches. The weights that are written are those of all repositories, whose figure on them is the in-sample one.
+
+Of the four mixes, `short` learns from the dataset's questions. `long` learns from commit messages (benchmarks/commits.py), and
+needs --clones: a folder with a git repository for each name. `short_dense` and `long_dense` learn the same from the
+repositories that --vectors names (their chunks are embedded first, which takes minutes for a thousand files on two cores). A
+mix that a run has no examples for is left as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 
-from indexer.evaluation import Question, Target, ndcg
-from indexer.reranker import FEATURES
+from benchmarks.commits import long_questions
+from indexer.benchmark import answer, index_source
+from indexer.evaluation import BenchmarkRepository, Outcome, Question, Target, grouped, mean, ndcg, read_dataset
+from indexer.reranker import FEATURES, WEIGHTS, shipped_mixes
+from indexer.retriever import Retriever
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +41,8 @@ if TYPE_CHECKING:
 
 L2 = 0.01
 _SECONDARY_SHARE = 0.5
+_MOST_STEPS = 100
+_SMALLEST_STEP = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +68,59 @@ def _gain(question: Question, path: str) -> float:
     return _SECONDARY_SHARE if any(target.is_in(path) for target in question.secondary) else 0.0
 
 
-def fit(examples: Iterable[Example], l2: float = L2) -> NDArray[np.float64]:
-    """The weights of FEATURES (len(FEATURES),) that fit the examples best; examples without an answer teach nothing."""
-    usable = [example for example in examples if example.gains.any()]
-    features = np.vstack([example.features for example in usable])
-    gains = np.concatenate([example.gains for example in usable])
-    lengths = [len(example.gains) for example in usable]
-    spread = features.std(axis=0)
-    standardised = features / np.where(spread > 0, spread, np.inf)
-    segment = np.repeat(np.arange(len(usable)), lengths)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+class _Problem:
+    """The loss of many examples at once, over standardised features (rows, features that vary)."""
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scores = standardised @ weights
-        scores -= np.maximum.reduceat(scores, starts)[segment]
+    def __init__(self, examples: Sequence[Example], l2: float) -> None:
+        features = np.vstack([example.features for example in examples])
+        spread = features.std(axis=0)
+        self.varies = spread > 0
+        self.spread = spread[self.varies]
+        self._rows = features[:, self.varies] / self.spread
+        self._gains = np.concatenate([example.gains for example in examples])
+        lengths = [len(example.gains) for example in examples]
+        self._starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        self._example = np.repeat(np.arange(len(examples)), lengths)
+        self._count = len(examples)
+        self._l2 = l2
+
+    def loss(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The loss, and each row's chance under these weights."""
+        scores = self._rows @ weights
+        scores -= np.maximum.reduceat(scores, self._starts)[self._example]
         exponentials = np.exp(scores)
-        totals = np.add.reduceat(exponentials, starts)[segment]
-        value = -(gains * (scores - np.log(totals))).sum() / len(usable) + l2 * weights @ weights
-        slope = standardised.T @ (exponentials / totals - gains) / len(usable) + 2 * l2 * weights
-        return float(value), slope
+        totals = np.add.reduceat(exponentials, self._starts)[self._example]
+        unlikeliness = -(self._gains * (scores - np.log(totals))).sum() / self._count
+        return float(unlikeliness + self._l2 * weights @ weights), exponentials / totals
 
-    solution = minimize(loss, np.zeros(len(FEATURES)), jac=True, method="L-BFGS-B").x
-    return np.where(spread > 0, solution / np.where(spread > 0, spread, 1.0), 0.0)
+    def newton_step(self, weights: NDArray[np.float64], chances: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Where the loss falls to, as a step to subtract, and how steeply it falls that way."""
+        slope = self._rows.T @ (chances - self._gains) / self._count + 2 * self._l2 * weights
+        weighted = self._rows * chances[:, None]
+        means = np.add.reduceat(weighted, self._starts, axis=0)
+        curvature = (self._rows.T @ weighted - means.T @ means) / self._count + 2 * self._l2 * np.eye(len(weights))
+        step = np.linalg.solve(curvature, slope)
+        return step, float(slope @ step)
+
+
+def fit(examples: Iterable[Example], l2: float = L2) -> NDArray[np.float64]:
+    """The weights of FEATURES (len(FEATURES),) that fit the examples best; examples without an answer teach nothing.
+
+    Newton's method, with steps halved until the loss falls (Armijo's rule).
+    """
+    problem = _Problem([example for example in examples if example.gains.any()], l2)
+    weights = np.zeros(len(problem.spread))
+    loss, chances = problem.loss(weights)
+    for _ in range(_MOST_STEPS):
+        step, fall = problem.newton_step(weights, chances)
+        while (tried := problem.loss(weights - step))[0] > loss - 1e-4 * fall and np.abs(step).max() > _SMALLEST_STEP:
+            step, fall = step / 2, fall / 2
+        weights, (loss, chances) = weights - step, tried
+        if np.abs(step).max() <= _SMALLEST_STEP:
+            break
+    found = np.zeros(len(FEATURES))
+    found[problem.varies] = weights / problem.spread
+    return found
 
 
 def file_ndcg(example: Example, weights: NDArray[np.float64]) -> float:
@@ -84,16 +131,149 @@ def file_ndcg(example: Example, weights: NDArray[np.float64]) -> float:
     return ndcg([next((rank for rank, path in enumerate(ranked, 1) if Target(name).is_in(path)), 0) for name in targets])
 
 
-def cross_validated(examples: Sequence[Example], train: Callable[[list[Example]], NDArray[np.float64]] = fit) -> list[float]:
+def folds(examples: Sequence[Example]) -> dict[str, NDArray[np.float64]]:
+    """For each repository the weights that were fitted without it."""
+    names = dict.fromkeys(example.question.repository for example in examples)
+    return {name: fit(example for example in examples if example.question.repository != name) for name in names}
+
+
+def cross_validated(examples: Sequence[Example]) -> list[float]:
     """NDCG@10 over files of each example under weights that were fitted without its repository."""
-    weights = {
-        left_out: train([example for example in examples if example.question.repository != left_out])
-        for left_out in {example.question.repository for example in examples}
-    }
+    weights = folds(examples)
     return [file_ndcg(example, weights[example.question.repository]) for example in examples]
 
 
 def without(examples: Iterable[Example], features: Iterable[str]) -> list[Example]:
     """The same examples as if these features had never been measured."""
-    kept = np.array([feature not in set(features) for feature in FEATURES], dtype=np.float64)
+    left_out = set(features)
+    kept = np.array([feature not in left_out for feature in FEATURES], dtype=np.float64)
     return [replace(example, features=example.features * kept) for example in examples]
+
+
+# --- the program ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A repository of the dataset and its snapshot."""
+
+    repository: BenchmarkRepository
+    snapshot: Path
+    vectors: bool
+
+
+def main() -> None:
+    options = _options()
+    indexed = [
+        Indexed(
+            repository,
+            index_source(repository, options.sources, options.index, vectors=repository.name in options.vectors),
+            repository.name in options.vectors,
+        )
+        for repository in read_dataset(options.dataset)
+    ]
+    embedded = [each for each in indexed if each.vectors]
+    learned: dict[str, NDArray[np.float64]] = {}
+    for mix, some, vectors in (("short", indexed, False), ("short_dense", embedded, True)):
+        if some:
+            learned[mix] = _learn(mix, some, options, vectors)
+    if options.clones:
+        asked = [_with_long_questions(each, options.clones) for each in indexed]
+        learned["long"] = _learn("long", asked, options, vectors=False)
+        if embedded:
+            learned["long_dense"] = _learn("long_dense", [each for each in asked if each.vectors], options, vectors=True)
+    if options.write:
+        _write(learned)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--sources", type=Path, required=True, help="one folder for each repository of the dataset")
+    parser.add_argument("--index", type=Path, default=Path("var/benchmark"), help="where snapshots are kept")
+    parser.add_argument("--clones", type=Path, help="one git repository for each, to learn the long mixes from")
+    parser.add_argument(
+        "--vectors", nargs="*", default=[], metavar="NAME", help="learn the dense mixes from these repositories"
+    )
+    parser.add_argument("--without", nargs="*", default=[], metavar="FEATURE", choices=FEATURES, help="do without these")
+    parser.add_argument("--ablate", action="store_true", help="also print what leaving out each feature costs")
+    parser.add_argument("--write", action="store_true", help=f"write {WEIGHTS.name}")
+    return parser.parse_args()
+
+
+def _with_long_questions(each: Indexed, clones: Path) -> Indexed:
+    questions = long_questions(each.repository, clones / each.repository.name, each.snapshot)
+    return replace(each, repository=replace(each.repository, questions=questions))
+
+
+def _learn(mix: str, indexed: Sequence[Indexed], options: argparse.Namespace, vectors: bool) -> NDArray[np.float64]:
+    """Fit one mix, and print how good it is."""
+    examples = without(_examples(indexed, vectors), options.without)
+    answered = fmean(example.gains.any() for example in examples)
+    print(
+        f"\n{mix}: {len(examples)} questions of {len(indexed)} repositories; {answered:.3f} have an answer among the candidates"
+    )
+    by_fold = folds(examples)
+    for scope in ("whole", "root") if mix.startswith("short") else ("whole",):
+        _report(f"leave one out, {scope}", _ask(mix, indexed, by_fold, scope, vectors))
+    weights = fit(examples)
+    _report("in sample, whole", _ask(mix, indexed, dict.fromkeys(by_fold, weights), "whole", vectors))
+    _print_weights(examples, weights, options.ablate)
+    return weights
+
+
+def _examples(indexed: Sequence[Indexed], vectors: bool) -> list[Example]:
+    retriever = Retriever()
+    examples = [
+        example_of(question, retriever.candidates(each.snapshot, question.text, vectors=vectors))
+        for each in indexed
+        for question in each.repository.questions
+    ]
+    retriever.close()
+    return [example for example in examples if example.paths]
+
+
+def _ask(
+    mix: str, indexed: Sequence[Indexed], weights: Mapping[str, NDArray[np.float64]], scope: str, vectors: bool
+) -> list[Outcome]:
+    """Search each repository's questions with its own weights in this mix."""
+    outcomes: list[Outcome] = []
+    for each in indexed:
+        name = each.repository.name
+        if name in weights:
+            retriever = Retriever(mixes={**shipped_mixes(), mix: weights[name].tolist()})
+            found = answer(retriever, each.repository, each.snapshot, "root" if scope == "root" else "whole", vectors=vectors)
+            outcomes += [answered.outcome for answered in found]
+            retriever.close()
+    return outcomes
+
+
+def _report(name: str, outcomes: Sequence[Outcome]) -> None:
+    measures = ("ndcg10", "file_ndcg10", "hit1", "hit5", "recall10")
+    print(f"  {name:22}" + "  ".join(f"{measure} {mean(outcomes, measure):.4f}" for measure in measures), flush=True)
+    by_category = grouped(outcomes, lambda question: question.category)
+    if len(by_category) > 1:
+        print(f"  {'':22}" + "  ".join(f"{category} {mean(some, 'ndcg10'):.4f}" for category, some in by_category.items()))
+
+
+def _print_weights(examples: Sequence[Example], weights: NDArray[np.float64], ablate: bool) -> None:
+    spread = np.vstack([example.features for example in examples]).std(axis=0)
+    everything = fmean(cross_validated(examples)) if ablate else 0.0
+    print(f"  {'feature':16}{'weight':>8}{'x spread':>10}" + (f"{'left out':>10}" if ablate else ""))
+    for feature, weight, width in zip(FEATURES, weights, spread, strict=True):
+        cost = f"{fmean(cross_validated(without(examples, [feature]))) - everything:+10.4f}" if ablate and width else ""
+        print(f"  {feature:16}{weight:8.3f}{weight * width:10.3f}{cost}", flush=True)
+
+
+def _write(learned: Mapping[str, Sequence[float] | NDArray[np.float64]]) -> None:
+    mixes = {**shipped_mixes(), **learned}
+    rounded = {
+        mix: {feature: round(float(weight), 4) for feature, weight in zip(FEATURES, weights, strict=True) if weight}
+        for mix, weights in mixes.items()
+    }
+    WEIGHTS.write_text(json.dumps({"mixes": rounded}, indent=1) + "\n", encoding="utf-8")
+    print(f"\n{WEIGHTS} written: {', '.join(learned)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,9 @@
 """How good retrieval is: annotated questions, the measures over them, and the difference between two ways to search.
 
-A dataset is a folder with `repos.json`, a list of {"name", "language", "benchmark_root", …}, and `annotations/NAME.json`, lists of
-{"query", "category", "relevant", "secondary"}; a target is a path, or {"path", "start_line", "end_line"}. This is the format
-of semble's benchmark, and NDCG@10 is its formula, so that published figures compare: relevance is binary, a target counts at
-the rank of the first passage that hits it, and the ideal ranking has all targets first.
+A dataset is a folder with `repos.json`, a list of {"name", "language", "benchmark_root", …}, and `annotations/NAME.json`, lists
+of {"query", "category", "relevant", "secondary"}; a target is a path, or {"path", "start_line", "end_line"}. This is the
+format of semble's benchmark, and NDCG@10 is its formula, so that published figures compare: relevance is binary, a target
+counts at the rank of the first passage that hits it, and the ideal ranking has all targets first.
 """
 
 from __future__ import annotations
@@ -65,12 +65,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRepository:
-    """root: the folder that holds its main source, or "" for all of it."""
+    """root: the folder that holds its main source, or "" for all of it; revision: the commit that was annotated."""
 
     name: str
     language: str
     root: str
     questions: tuple[Question, ...]
+    revision: str = "HEAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ def _repository(folder: Path, entry: Mapping[str, Any]) -> BenchmarkRepository:
         )
         for annotation in annotations
     )
-    return BenchmarkRepository(name, language, str(entry.get("benchmark_root") or ""), questions)
+    root, revision = str(entry.get("benchmark_root") or ""), str(entry.get("revision") or "HEAD")
+    return BenchmarkRepository(name, language, root, questions, revision)
 
 
 def _target(entry: str | Mapping[str, Any]) -> Target:

@@ -1,5 +1,5 @@
 """What a file's path tells about it, whatever is asked: its name in stems, and whether it is a test, documentation, an
-example, prose or data, or an entry file.
+example, prose or data.
 
 The words that mark a kind are conventions of many languages, not of single projects. They count only as a whole part of a
 folder's or file's name: `contest/` holds no tests and `latest.py` is none.
@@ -20,6 +20,7 @@ _EXAMPLES = word_set(
     "example examples sample samples demo demos tutorial tutorials playground playgrounds script scripts tool tools misc "
     "contrib ci cmake"
 )
+# Files that stand for the folder that they are in.
 _ENTRY_STEMS = word_set("__init__ index mod main lib package package-info init")
 
 # What holds no code that runs. "lines" and "" are text of no known language.
@@ -31,15 +32,15 @@ _PROSE = word_set(
 
 @dataclass(frozen=True, slots=True)
 class FileTraits:
-    """stem, folders: stems of the words in the file's name up to its first dot, and in each of its folders."""
+    """name: stems of the words that the file goes by, which are those of its name up to the first dot, or its folder's where
+    that says nothing (`session/__init__.py` is the session). place: stems of the words in its whole path."""
 
-    stem: frozenset[str]
-    folders: tuple[frozenset[str], ...]
+    name: frozenset[str]
+    place: frozenset[str]
     test: bool
     documentation: bool
     example: bool
     prose: bool
-    entry: bool
 
 
 @lru_cache(maxsize=20_000)
@@ -48,14 +49,14 @@ def traits_of(path: str, language: str) -> FileTraits:
     stem = stem_of(path)
     folders = [split_identifier(folder) or (folder,) for folder in place.parts[:-1]]
     words = {word for folder in folders for word in (folder[-1], "".join(folder))} | {stem.lower()}
+    goes_by = place.parts[-2] if stem in _ENTRY_STEMS and folders else stem
     return FileTraits(
-        stem=frozenset(word_stems(stem)),
-        folders=tuple(frozenset(word_stems(folder)) for folder in place.parts[:-1]),
+        name=frozenset(word_stems(goes_by)),
+        place=frozenset(word_stems(" ".join((*place.parts[:-1], stem)))),
         test=_is_test(place.name, folders),
         documentation=bool(words & _DOCUMENTATION),
         example=bool(words & _EXAMPLES),
         prose=language in _PROSE,
-        entry=stem in _ENTRY_STEMS,
     )
 
 

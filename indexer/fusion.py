@@ -35,12 +35,13 @@ _PASSAGES_OF_A_FILE = 5
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the signals found, each best first. cards, stems: BM25 by file id; lines: the line that the query names in a file
-    that it names, or 0, by file id."""
+    """What the signals found, each best first. cards, stems: BM25 by file id; coverage: the share of the query that is in a
+    file's fullest chunk, by file id; lines: the line that the query names in a file that it names, or 0, by file id."""
 
     lexical: Sequence[ChunkHit] = ()
     cards: Mapping[int, float] = field(default_factory=dict)
     stems: Mapping[int, float] = field(default_factory=dict)
+    coverage: Mapping[int, float] = field(default_factory=dict)
     definitions: Sequence[DefinitionHit] = ()
     dense: Sequence[ChunkHit] = ()
     lines: Mapping[int, int] = field(default_factory=dict)

@@ -7,7 +7,8 @@ Two FTS5 tables over the terms of `indexer.tokens`, both without a copy of the t
   comment) and `symbols` (the names it defines).
 
 `file_signals` keeps what ranks a file whatever is asked: `referred`, how much the rest of the repository refers to it
-(`symbols.references_to_files`), and `main`, the share that its top folder has in all such references.
+(`symbols.references_to_files`), and how much of all such references goes to its top folder (`main`) and to the folder that it
+is in (`folder`), each as a share of what the most referred one gets.
 
 The snapshot writer calls `create`, then `add_file` once a file, then `finish`, all inside its own transaction on tables that it
 has created (`files`, `chunks`, `definitions`, `refs`).
@@ -15,10 +16,11 @@ has created (`files`, `chunks`, `definitions`, `refs`).
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -29,7 +31,7 @@ from indexer.tokens import terms, word_stems
 from indexer.types import ParsedFile
 
 # Whatever changes the terms or the tables counts this up: a snapshot of another version has to be indexed again.
-LEXICAL_VERSION = 2
+LEXICAL_VERSION = 3
 
 _CARD_COLUMNS = ("stem", "folders", "header", "symbols")
 _LAST_ID = 2**63 - 1
@@ -40,7 +42,8 @@ CREATE VIRTUAL TABLE file_cards USING fts5(stem, folders, header, symbols, conte
                                            tokenize='unicode61 remove_diacritics 0');
 CREATE VIRTUAL TABLE chunk_vocabulary USING fts5vocab(chunk_words, row);
 CREATE TABLE lexical_version (version INTEGER NOT NULL);
-CREATE TABLE file_signals (file_id INTEGER PRIMARY KEY, referred REAL NOT NULL, main REAL NOT NULL);
+CREATE TABLE file_signals (file_id INTEGER PRIMARY KEY, referred REAL NOT NULL, main REAL NOT NULL,
+                           folder REAL NOT NULL);
 """
 
 
@@ -78,25 +81,34 @@ def finish(db: sqlite3.Connection) -> None:
     symbols.index_names(db)
     referred = symbols.references_to_files(db)
     files = db.execute("SELECT id, path, language FROM files").fetchall()
-    shares = _main_shares(files, referred)
+    main, folder = _shares(files, referred, _top_folder), _shares(files, referred, _own_folder)
     db.executemany(
-        "INSERT INTO file_signals VALUES (?, ?, ?)",
-        ((file_id, referred.get(file_id, 0.0), shares.get(_top_folder(path), 0.0)) for file_id, path, _ in files),
+        "INSERT INTO file_signals VALUES (?, ?, ?, ?)",
+        (
+            (file_id, referred.get(file_id, 0.0), main.get(_top_folder(path), 0.0), folder.get(_own_folder(path), 0.0))
+            for file_id, path, _ in files
+        ),
     )
 
 
-def _main_shares(files: Iterable[tuple[int, str, str]], referred: Mapping[int, float]) -> dict[str, float]:
-    """How much of the code that others use lies in each top folder: 1 for the folder that has most of it."""
+def _shares(
+    files: Iterable[tuple[int, str, str]], referred: Mapping[int, float], folder_of: Callable[[str], str]
+) -> dict[str, float]:
+    """How much of the code that others use lies in each folder: 1 for the folder that has most of it."""
     weights: dict[str, float] = defaultdict(float)
     for file_id, path, language in files:
         if not traits_of(path, language).test:
-            weights[_top_folder(path)] += math.log1p(referred.get(file_id, 0.0))
+            weights[folder_of(path)] += math.log1p(referred.get(file_id, 0.0))
     most = max(weights.values(), default=0.0)
     return {folder: weight / most for folder, weight in weights.items()} if most else {}
 
 
 def _top_folder(path: str) -> str:
     return path.partition("/")[0] if "/" in path else ""
+
+
+def _own_folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,16 @@ class LexicalIndex:
                 file_of[chunk_id] = file_id
         best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[:limit]
         return [ChunkHit(chunk_id, file_of[chunk_id], scores[chunk_id]) for chunk_id in best]
+
+    def coverage(self, terms: Iterable[str], chunk_ids: Collection[int]) -> dict[int, list[str]]:
+        """Which of the terms each of these chunks holds, in its text or place; chunks that hold none are left out."""
+        query = "SELECT rowid FROM chunk_words WHERE chunk_words MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
+        ids = json.dumps(list(chunk_ids))
+        held: dict[int, list[str]] = defaultdict(list)
+        for term in terms:
+            for (chunk_id,) in self._db.execute(query, (_any_of([term]), ids)):
+                held[chunk_id].append(term)
+        return dict(held)
 
     def cards(
         self, terms: Mapping[str, float], weights: Sequence[float], limit: int, files: tuple[int, int] | None = None

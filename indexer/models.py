@@ -12,6 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from indexer.errors import SourceError
+
 
 class RepositoryQuerySet(models.QuerySet["Repository"]):
     def visible_to(self, user: Any) -> RepositoryQuerySet:
@@ -24,6 +26,18 @@ class RepositoryQuerySet(models.QuerySet["Repository"]):
         if user.is_superuser:
             return self
         return self.filter(models.Q(visibility=Repository.Visibility.PUBLIC) | models.Q(owner=user))
+
+    def live_snapshot_of(self, name: str) -> Snapshot:
+        """The snapshot that searches of the repository `name` use. Raises SourceError when there is no such one among these."""
+        repository = self.select_related("live_snapshot").filter(name=name).first()
+        if repository is None:
+            names = ", ".join(self.values_list("name", flat=True)[:10])
+            known = f"; there are {names}" if names else ""
+            raise SourceError(f"There is no repository {name!r}{known}: index it with `manage.py index_repo`.")
+        if repository.live_snapshot is None:
+            command = f"manage.py index_repo {repository.source} --name {name}"
+            raise SourceError(f"{name} is not indexed yet: run `{command}`.")
+        return repository.live_snapshot
 
 
 class Repository(models.Model):

@@ -100,7 +100,7 @@ def _read(text: str) -> Query:
         stems=MappingProxyType(stems),
         names=names,
         paths=tuple(PathHint(path, int(line or 0)) for path, line in _PATH.findall(text[:20_000])[:8]),
-        is_symbol=any(name.weight == _SURE for name in names) and len(words) <= 2,
+        is_symbol=_is_a_name(text) or (len(words) <= 2 and any(name.weight == _SURE for name in names)),
         is_overview=len(written) > 1 and all(word.lower() in _ABOUT_THE_WHOLE for word in words),
     )
 
@@ -114,10 +114,19 @@ def _is_content(word: str) -> bool:
     return not is_stop_word(word)
 
 
+def _is_a_name(text: str) -> bool:
+    """Whether a question is a single name and nothing else ("why?" is none)."""
+    bare = _bare(text)
+    return bool(_NAME.fullmatch(bare)) and not (bare.endswith("?") and is_stop_word(bare[:-1]))
+
+
+def _bare(text: str) -> str:
+    return text.strip().strip("`")
+
+
 def _names(text: str) -> tuple[Name, ...]:
-    stripped = text.strip().strip("`")
-    if _NAME.fullmatch(stripped) and not (stripped.endswith("?") and is_stop_word(stripped[:-1])):
-        return (_name(stripped, _SURE),)
+    if _is_a_name(text):
+        return (_name(_bare(text), _SURE),)
     found: dict[tuple[str, str], Name] = {}
     quoted = {match.strip() for match in _QUOTED.findall(text)}
     for position, match in enumerate(_NAME.finditer(text[:20_000])):

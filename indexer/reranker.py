@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,19 +22,20 @@ from pathlib import Path
 from indexer.file_traits import FileTraits, traits_of
 from indexer.query import Query
 
+# By the name of a mix, its weights in the order of FEATURES.
+Mixes = Mapping[str, Sequence[float]]
+
 WEIGHTS = Path(__file__).with_name("reranker_weights.json")
 
 # Above this many content words a question has the long mix.
 MOST_WORDS_OF_SHORT = 9
 
 FEATURES = (
-    "body_best",  # BM25 of the best chunk
-    "body_three",  # the sum of the three best chunks
+    "body",  # BM25, the sum of the three best chunks
+    "coverage",  # how much of the query is in one of its chunks
     "card",  # BM25 of the file card
-    "stem_in_query",  # how much of the file's name the query says
-    "query_in_stem",  # how much of the query the file's name says
+    "name_in_query",  # how much of the file's name the query says
     "query_in_path",  # how much of the query the whole path says
-    "query_in_folder",  # how much of the query the file's own folder says
     "definition",  # it defines a name that the query mentions
     "dense",  # cosine of the nearest chunk, from the worst to the best of the nearest
     "test",
@@ -41,12 +43,14 @@ FEATURES = (
     "documentation",
     "example",
     "prose",
-    "entry",  # __init__, index, mod, …
-    "depth",  # number of folders
     "main",  # how much of the code that others use lies in its top folder
+    "folder",  # how much of it lies in the file's own folder
     "referred",  # how much others use what it defines
     "lines",
 )
+
+# Two stems are taken for one word when one begins with the other and has at least this many letters: read and reader.
+_SHORTEST_PREFIX = 4
 
 _TEST_STEMS = frozenset(("test", "spec", "fixtur"))
 
@@ -62,7 +66,9 @@ class FileEvidence:
     lines: int
     referred: float
     main: float
+    folder: float
     chunk_scores: tuple[float, ...] = ()
+    coverage: float = 0.0
     card: float = 0.0
     definition: float = 0.0
     dense: float | None = None
@@ -83,10 +89,11 @@ class _Scale:
     """What the features of one search are measured against."""
 
     stems: Mapping[str, float]
+    total: float
+    heads: Mapping[str, Sequence[str]]
     rarity: Mapping[str, float]
     asks_for_tests: bool
-    body_best: float
-    body_three: float
+    body: float
     card: float
     dense_least: float
     dense_most: float
@@ -94,27 +101,35 @@ class _Scale:
     @classmethod
     def of(cls, query: Query, files: Sequence[FileEvidence], rarity: Mapping[str, float]) -> _Scale:
         dense = [file.dense for file in files if file.dense is not None]
+        stems = {stem: weight * rarity[stem] for stem, weight in query.stems.items()}
+        heads: dict[str, list[str]] = defaultdict(list)
+        for stem in stems:
+            heads[stem[:_SHORTEST_PREFIX]].append(stem)
         return cls(
-            stems={stem: weight * rarity[stem] for stem, weight in query.stems.items()},
+            stems=stems,
+            total=sum(stems.values()) or 1.0,
+            heads=heads,
             rarity=rarity,
             asks_for_tests=any(stem in _TEST_STEMS for stem in query.stems),
-            body_best=_most(file.chunk_scores[0] for file in files if file.chunk_scores),
-            body_three=_most(sum(file.chunk_scores[:3]) for file in files),
+            body=_most(sum(file.chunk_scores[:3]) for file in files),
             card=_most(file.card for file in files),
             dense_least=min(dense, default=0.0),
             dense_most=max(dense, default=1.0),
         )
 
+    def meant_by(self, word: str) -> list[str]:
+        """The query's stems that are the same word as this stem."""
+        return [stem for stem in self.heads.get(word[:_SHORTEST_PREFIX], ()) if stem.startswith(word) or word.startswith(stem)]
+
     def said_by(self, words: Iterable[str]) -> float:
         """The share of the query, by rarity, that is among these stems."""
-        found = sum(self.stems.get(word, 0.0) for word in words)
-        return found / (sum(self.stems.values()) or 1.0)
+        found = {stem for word in words for stem in self.meant_by(word)}
+        return sum(self.stems[stem] for stem in found) / self.total
 
     def says(self, words: frozenset[str]) -> float:
         """The share of these stems, by rarity, that the query says."""
-        return sum(self.rarity[word] for word in words if word in self.stems) / (
-            sum(self.rarity[word] for word in words) or 1.0
-        )
+        total = sum(self.rarity[word] for word in words) or 1.0
+        return sum(self.rarity[word] for word in words if self.meant_by(word)) / total
 
     def nearness(self, dense: float | None) -> float:
         span = self.dense_most - self.dense_least
@@ -123,15 +138,12 @@ class _Scale:
 
 def _features(file: FileEvidence, scale: _Scale) -> tuple[float, ...]:
     traits = file.traits
-    folders = traits.folders
     return (
-        (file.chunk_scores[0] if file.chunk_scores else 0.0) / scale.body_best,
-        sum(file.chunk_scores[:3]) / scale.body_three,
+        sum(file.chunk_scores[:3]) / scale.body,
+        file.coverage,
         file.card / scale.card,
-        scale.says(traits.stem),
-        scale.said_by(traits.stem),
-        scale.said_by(traits.stem.union(*folders)),
-        scale.said_by(folders[-1]) if folders else 0.0,
+        scale.says(traits.name),
+        scale.said_by(traits.place),
         file.definition,
         scale.nearness(file.dense),
         float(traits.test),
@@ -139,9 +151,8 @@ def _features(file: FileEvidence, scale: _Scale) -> tuple[float, ...]:
         float(traits.documentation),
         float(traits.example),
         float(traits.prose),
-        float(traits.entry),
-        float(len(folders)),
         file.main,
+        file.folder,
         math.log1p(file.referred),
         math.log1p(file.lines),
     )
@@ -153,10 +164,10 @@ def mix_name(query: Query, dense: bool) -> str:
 
 
 @cache
-def weights_of(mix: str) -> tuple[float, ...]:
-    """The weights of a mix, in the order of FEATURES; a feature that the mix does without has 0."""
+def shipped_mixes() -> Mixes:
+    """The mixes of reranker_weights.json; a feature that a mix does without has 0."""
     mixes = json.loads(WEIGHTS.read_text(encoding="utf-8"))["mixes"]
-    return tuple(float(mixes[mix].get(feature, 0.0)) for feature in FEATURES)
+    return {name: tuple(float(mix.get(feature, 0.0)) for feature in FEATURES) for name, mix in mixes.items()}
 
 
 def score(features: Sequence[float], weights: Sequence[float]) -> float:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.query import analyse
+from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Candidate, Search
 from indexer.snapshot import SnapshotReader
 from indexer.types import SearchResult
@@ -54,12 +55,13 @@ class Retriever:
     """Searches snapshots; threads may share it.
 
     embedder: makes the query's vector when a snapshot was embedded with it; other snapshots get the embedder that their
-    manifest names. device: where FAISS searches, "auto", "cpu" or "gpu".
+    manifest names. device: where FAISS searches, "auto", "cpu" or "gpu". mixes: the reranker's weights, if not the shipped.
     """
 
-    def __init__(self, embedder: Embedder | None = None, *, device: str = "auto") -> None:
+    def __init__(self, embedder: Embedder | None = None, *, device: str = "auto", mixes: Mixes | None = None) -> None:
         self._embedders: dict[str, Embedder] = {embedder.name: embedder} if embedder else {}
         self._device = device
+        self._mixes = mixes or shipped_mixes()
         self._snapshots: OrderedDict[Path, _OpenSnapshot] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -80,13 +82,13 @@ class Retriever:
         """
         with self._open(snapshot_dir) as snapshot:
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
-            return Search(snapshot.reader, analyse(query, history), scope, nearest).run(limit)
+            return Search(snapshot.reader, analyse(query, history), scope, nearest, self._mixes).run(limit)
 
     def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> list[Candidate]:
         """The files that were ranked for a query, best first, with their features: what training and explanations need."""
         with self._open(snapshot_dir) as snapshot:
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
-            return Search(snapshot.reader, analyse(query), scope, nearest).ranked()
+            return Search(snapshot.reader, analyse(query), scope, nearest, self._mixes).ranked()
 
     def close(self) -> None:
         """Close the snapshots that no search uses; the others close when their last search ends."""

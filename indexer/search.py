@@ -19,7 +19,7 @@ from indexer.errors import IndexerError
 from indexer.fusion import ChunkSpan, Findings, PassagePicker, RankedChunk, candidate_files
 from indexer.lexical_index import ChunkHit, LexicalIndex
 from indexer.query import PathHint, Query, is_identifier
-from indexer.reranker import FileEvidence, chances, file_features, mix_name, score, weights_of
+from indexer.reranker import FileEvidence, Mixes, chances, file_features, mix_name, score
 from indexer.snapshot import SnapshotReader
 from indexer.symbols import DefinitionHit, definitions_of
 from indexer.tokens import fold, identifier_terms
@@ -58,15 +58,16 @@ class Candidate:
 
 
 class Search:
-    """nearest: asks the vectors, or None where there are none or they aren't wanted."""
+    """nearest: asks the vectors, or None where there are none or they aren't wanted. mixes: the reranker's weights."""
 
-    def __init__(self, reader: SnapshotReader, query: Query, scope: str, nearest: Nearest | None) -> None:
+    def __init__(self, reader: SnapshotReader, query: Query, scope: str, nearest: Nearest | None, mixes: Mixes) -> None:
         self._reader = reader
         self._db = reader.connection
         self._index = LexicalIndex(self._db)
         self._query = query
         self._scope = Scope.of(self._db, scope)
         self._nearest = nearest
+        self._mixes = mixes
         self._frequencies = self._index.frequencies([*query.terms, *query.stems])
         self._steps: list[SearchStep] = []
 
@@ -123,8 +124,22 @@ class Search:
             known = {term: weight for term, weight in self._query.terms.items() if term in self._frequencies}
             cards = self._index.cards(known, _CARD_WEIGHTS, _CARDS, files)
             stems = self._index.cards(known, _STEM_WEIGHTS, _CARDS, files)
+            coverage = self._coverage(terms, lexical)
             tell(f"{_count(len(lexical), 'chunk')} for {_listed(terms)}")
-        return Findings(lexical, cards, stems)
+        return Findings(lexical, cards, stems, coverage)
+
+    def _coverage(self, terms: Iterable[str], lexical: Sequence[ChunkHit]) -> dict[int, float]:
+        """By file id, the share of the query's terms, by rarity, that its fullest chunk holds."""
+        worth = {
+            term: weight * self._index.rarity(self._frequencies.get(term, 0)) for term, weight in self._query.terms.items()
+        }
+        total = sum(worth.values())
+        held = self._index.coverage(terms, [hit.chunk_id for hit in lexical])
+        shares: dict[int, float] = defaultdict(float)
+        for hit in lexical:
+            share = sum(worth[term] for term in held.get(hit.chunk_id, ())) / total
+            shares[hit.file_id] = max(shares[hit.file_id], share)
+        return shares
 
     def _telling_terms(self) -> dict[str, float]:
         """The query's terms that occur, without those in most chunks unless there are no others."""
@@ -194,7 +209,7 @@ class Search:
         if self._query.is_overview:
             scores = [findings.cards.get(file.file_id, 0.0) for file in files]
         else:
-            weights = weights_of(mix_name(self._query, dense=bool(findings.dense)))
+            weights = self._mixes[mix_name(self._query, dense=bool(findings.dense))]
             lift = _NAMED_FILE_LIFT / max(1, len(findings.lines))
             scores = [
                 score(row, weights) + (lift if file.file_id in findings.lines else 0.0)
@@ -206,7 +221,7 @@ class Search:
     def _evidence(self, findings: Findings) -> list[FileEvidence]:
         ids = candidate_files(findings)
         query = (
-            "SELECT id, path, language, lines, referred, main FROM files JOIN file_signals ON file_id = id"  # noqa: S608
+            "SELECT id, path, language, lines, referred, main, folder FROM files JOIN file_signals ON file_id = id"  # noqa: S608
             f" WHERE id IN ({_slots(ids)})"
         )
         by_body = findings.chunk_scores()
@@ -221,17 +236,19 @@ class Search:
                 lines,
                 referred,
                 main,
+                folder,
                 chunk_scores=by_body.get(file_id, ()),
+                coverage=findings.coverage.get(file_id, 0.0),
                 card=findings.cards.get(file_id, 0.0),
                 definition=defined.get(file_id, 0.0),
                 dense=dense.get(file_id),
             )
-            for file_id, path, language, lines, referred, main in self._db.execute(query, ids)
+            for file_id, path, language, lines, referred, main, folder in self._db.execute(query, ids)
         ]
 
     def _rarity(self, files: Iterable[FileEvidence]) -> dict[str, float]:
         """Of the query's stems and of the stems in the files' names."""
-        stems = set(self._query.stems).union(*(file.traits.stem for file in files))
+        stems = set(self._query.stems).union(*(file.traits.name for file in files))
         frequencies = self._frequencies | self._index.frequencies(stems - self._query.stems.keys())
         return {stem: self._index.rarity(frequencies.get(stem, 0)) for stem in stems}
 

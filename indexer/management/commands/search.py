@@ -1,0 +1,150 @@
+"""manage.py search NAME QUERY: the passages of a repository that answer a question, best first, and how they were found.
+
+With --json one line of JSON is printed, and with --queries one for each line of the file, in the same shape.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentTypeError
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from indexer.errors import IndexerError
+from indexer.models import Repository, Snapshot
+from indexer.retriever import Retriever
+from indexer.types import Passage, SearchResult
+
+BAD_USAGE = 2
+_LINES_SHOWN = 12
+
+
+class Command(BaseCommand):
+    help = "Search an indexed repository, and print the passages that answer, best first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="the repository, as it was named when it was indexed")
+        parser.add_argument("query", nargs="?", help="a question, words or a name")
+        parser.add_argument("--queries", metavar="FILE", help='lines of JSON, {"query": …}, to answer one after the other')
+        parser.add_argument("--limit", type=_positive, default=10, help="how many passages (default: 10)")
+        parser.add_argument("--scope", default="", metavar="PATH", help="keep to this folder or file of the repository")
+        parser.add_argument("--no-vectors", action="store_false", dest="vectors", help="by words and symbols only")
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print one line of JSON")
+
+    def handle(self, *, name: str, query: str | None, queries: str | None, as_json: bool, **options: Any) -> None:
+        if (query is None) == (queries is None):
+            raise CommandError("Give either a query or --queries FILE.", returncode=BAD_USAGE)
+        if query is not None and not query.strip():
+            raise CommandError("The query is empty: ask for something.", returncode=BAD_USAGE)
+        texts = [query] if query is not None else list(_read_queries(str(queries)))
+        snapshot = _snapshot(name)
+        retriever = Retriever(device=settings.FAISS_DEVICE)
+        try:
+            for text in texts:
+                started = time.perf_counter()
+                result = retriever.search(snapshot.directory, text, **_wishes(options))
+                latency_ms = (time.perf_counter() - started) * 1000
+                as_line = as_json or queries is not None
+                self.stdout.write(_json_line(name, text, latency_ms, result) if as_line else _for_people(result))
+        except IndexerError as error:
+            raise CommandError(str(error)) from error
+        finally:
+            retriever.close()
+
+
+def _wishes(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {wish: options[wish] for wish in ("limit", "scope", "vectors")}
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 1000:
+        raise ArgumentTypeError("use a number from 1 to 1000")
+    return int(text)
+
+
+def _read_queries(name: str) -> Iterator[str]:
+    """The queries of a file with one JSON object a line; "-" is standard input."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{name} can't be read: {error}") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield _query_in(line, f"{name}, line {number}")
+
+
+def _query_in(line: str, place: str) -> str:
+    try:
+        query = json.loads(line)["query"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(f'{place} isn\'t an object like {{"query": "where are cookies signed"}}.') from error
+    if not isinstance(query, str):
+        raise CommandError(f"{place}: the query has to be text.")
+    return query
+
+
+def _snapshot(name: str) -> Snapshot:
+    """As an administrator sees it: who may run this may read the database anyway."""
+    try:
+        return Repository.objects.visible_to(User(is_superuser=True)).live_snapshot_of(name)
+    except IndexerError as error:
+        raise CommandError(str(error)) from error
+    except DatabaseError as error:
+        raise CommandError(f"The database can't be read ({error}): run `manage.py prepare` first.") from error
+
+
+def _json_line(name: str, query: str, latency_ms: float, result: SearchResult) -> str:
+    found = {
+        "repo": name,
+        "query": query,
+        "latency_ms": round(latency_ms, 3),
+        "results": [_as_json(passage) for passage in result.passages],
+    }
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _as_json(passage: Passage) -> dict[str, Any]:
+    return {
+        "path": passage.path,
+        "start_line": passage.start_line,
+        "end_line": passage.end_line,
+        "symbol": passage.symbol,
+        "score": passage.score,
+        "origins": [
+            {"signal": origin.signal, "rank": origin.rank, "score": round(origin.score, 4)} for origin in passage.origins
+        ],
+    }
+
+
+def _for_people(result: SearchResult) -> str:
+    blocks = [_block(place, passage) for place, passage in enumerate(result.passages, 1)] or ["Nothing was found."]
+    return "\n\n".join([*blocks, _how(result)])
+
+
+def _block(place: int, passage: Passage) -> str:
+    lines = passage.text.split("\n")
+    shown = [f"    {line}".rstrip() for line in lines[:_LINES_SHOWN]]
+    if len(lines) > _LINES_SHOWN:
+        shown.append(f"    … {len(lines) - _LINES_SHOWN} more lines")
+    origins = ", ".join(f"{origin.signal} #{origin.rank} ({origin.score:.2f})" for origin in passage.origins) or "by its file"
+    where = f"{place}. {passage.path}:{passage.start_line}-{passage.end_line}"
+    return "\n".join([f"{where}  {passage.symbol}".rstrip(), f"   score {passage.score:.3f}; {origins}", *shown])
+
+
+def _how(result: SearchResult) -> str:
+    steps = [f"{step.name}: {step.detail} ({step.took_ms:.0f} ms)" for step in result.steps]
+    lines = [f"{'; '.join(steps)}. {result.took_ms:.0f} ms in all."]
+    lines += _missing(result.missing_terms)
+    return "\n".join(lines)
+
+
+def _missing(words: Sequence[str]) -> list[str]:
+    return [f"Not in this repository: {', '.join(words)}."] if words else []
