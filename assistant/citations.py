@@ -12,8 +12,9 @@ the other. What it decides, and why:
 * It is verified when those words name code and all of the names occur in the cited lines (or in their path and symbol).
   Words that name none are verified when a run of QUOTED_WORDS of them stands in the lines: they quote, as answers from
   documentation do. Several numbers in one place share the names: together they must hold all, and each at least one.
-* A sentence without a citation is matched to a passage when that one alone holds every name in it. Rather no match
-  than a wrong one: the sentence has to name something distinctive, and to share words with the passage.
+* A sentence without a citation is matched to a passage when that one alone holds every name in it, or alone holds what it
+  quotes. Rather no match than a wrong one: the sentence has to name something distinctive, and to share words with the
+  passage. Words whose citation is wrong are matched in the same way, to one of the other passages, right after it.
 
 A first event says "pending", as soon as the bracket closes; the second one when the sentence has ended.
 """
@@ -412,8 +413,9 @@ class CitationReader:
                 yield Citation(item.start, item.end, evidence, "pending", "model")
         elif any(self._given(mark) for mark in item.marks):
             yield from self._check(item)
-        elif (citation := self._match(item)) is not None:
-            yield citation
+        else:
+            prose = self._scanner.slice(item.start, item.end)
+            yield from self._match(prose, item.end, [*self._evidence.values()], "The answer gives no number here")
 
     def _given(self, mark: Mark) -> list[Evidence]:
         return [self._evidence[number] for number in mark.numbers if number in self._evidence]
@@ -426,6 +428,9 @@ class CitationReader:
                 for evidence in self._given(mark):
                     state, found, missing, reason = checked[evidence.number]
                     yield Citation(mark.start, mark.end, evidence, state, "model", found, missing, reason)
+            if cited and all(state != "verified" for state, *_ in checked.values()):
+                others = [evidence for evidence in self._evidence.values() if evidence.number not in checked]
+                yield from self._match(prose, group[-1].end, others, "The answer cites another passage here")
 
     def _clauses(self, sentence: Sentence) -> Iterator[tuple[list[Mark], str]]:
         """The sentence's marks in groups of neighbours, each with the words that it covers."""
@@ -451,14 +456,15 @@ class CitationReader:
         """The text between, but for marks, bullets and punctuation."""
         return MARK.sub("", self._scanner.slice(start, end)).strip(" \t,;.:-–*+>_()#")
 
-    def _match(self, sentence: Sentence) -> Citation | None:
-        prose = self._scanner.slice(sentence.start, sentence.end)
-        evidence = best_match(prose, tuple(self._evidence.values()))
-        if evidence is None:
-            return None
+    def _match(self, prose: str, at: int, passages: Sequence[Evidence], why: str) -> Iterator[Citation]:
+        """The server's own citation of `prose`, which ends at `at`, if there is one to make."""
+        if (evidence := best_match(prose, passages)) is None:
+            return
         found = found_in(prose, evidence)
-        reason = f"The answer gives no number here, but this passage holds what it names: {_listed([f.name for f in found])}."
-        return Citation(sentence.end, sentence.end, evidence, "verified", "matched", found, (), reason)
+        reason = f"{why}, but this passage holds what it names: {_listed([each.name for each in found])}."
+        if not found and (quote := quoted_in(prose, evidence)) is not None:
+            found, reason = (quote,), f"{why}, but its words stand in these lines: “{quote.name[:120]}”."
+        yield Citation(at, at, evidence, "verified", "matched", found, (), reason)
 
 
 Checked = tuple[State, tuple[Found, ...], tuple[str, ...], str]
@@ -483,15 +489,21 @@ def found_in(prose: str, evidence: Evidence) -> tuple[Found, ...]:
 
 def quoted_in(prose: str, evidence: Evidence) -> Found | None:
     """The longest run of words that stands in the passage too, whatever is between the words, if it is long enough."""
-    words = [word.lower() for word in _QUOTED_WORD.findall(MARK.sub(" ", prose))]
-    there = list(_QUOTED_WORD.finditer(evidence.text))
-    matcher = difflib.SequenceMatcher(None, words, [word[0].lower() for word in there], autojunk=False)
-    run = matcher.find_longest_match()
-    if run.size < QUOTED_WORDS:
+    words = _plain_words(MARK.sub(" ", prose))
+    there = f" {' '.join(_plain_words(evidence.text))} "
+    runs = (words[start : start + QUOTED_WORDS] for start in range(len(words) - QUOTED_WORDS + 1))
+    if not any(f" {' '.join(run)} " in there for run in runs):
         return None
-    first, last = there[run.b], there[run.b + run.size - 1]
+    places = list(_QUOTED_WORD.finditer(evidence.text))
+    run = difflib.SequenceMatcher(None, words, [word[0].lower() for word in places], autojunk=False).find_longest_match()
+    first, last = places[run.b], places[run.b + run.size - 1]
     quote = " ".join(evidence.text[first.start() : last.end()].split())
     return Found(quote, evidence.start_line + evidence.text.count("\n", 0, first.start()))
+
+
+@functools.lru_cache(maxsize=1000)
+def _plain_words(text: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _QUOTED_WORD.findall(text))
 
 
 def _judge_quote(number: int, quotes: Mapping[int, Found | None]) -> Checked:
@@ -526,12 +538,17 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def best_match(prose: str, evidence: Sequence[Evidence]) -> Evidence | None:
-    """The one passage that a sentence without a number tells of, or None when it isn't certain.
+    """The one passage that a stretch of prose tells of, or None when it isn't certain.
 
     Every name must occur there. Where several passages have them all, it is the one whose symbol is named.
     """
-    names = names_in(prose)
-    if not any(map(_is_distinctive, names)) or prose.startswith("#") or _DENIAL.search(prose):
+    names = names_in(MARK.sub(" ", prose))
+    if prose.startswith("#") or _DENIAL.search(prose):
+        return None
+    if not names:
+        quoting = [passage for passage in evidence if quoted_in(prose, passage) is not None]
+        return quoting[0] if len(quoting) == 1 else None
+    if not any(map(_is_distinctive, names)):
         return None
     holding = [passage for passage in evidence if all(find(name, passage) is not None for name in names)]
     if len(holding) > 1:

@@ -338,8 +338,9 @@ def test_a_run_of_the_passages_own_words_is_a_quote_whatever_stands_between_them
 
 def test_a_quote_from_another_passage_is_not_verified_and_the_reason_tells_which() -> None:
     manual = Evidence(4, "docs/keys.rst", 7, 7, "", "Old keys stay valid until the last session ends.")
-    citation = only("Old keys stay valid until the last session ends [1].", (*GIVEN, manual))
-    assert (citation.state, citation.reason) == ("unverified", "Its words don't stand in these lines, but in passage 4.")
+    wrong, right = final("Old keys stay valid until the last session ends [1].", (*GIVEN, manual))
+    assert (wrong.state, wrong.reason) == ("unverified", "Its words don't stand in these lines, but in passage 4.")
+    assert (right.origin, right.evidence) == ("matched", manual)
 
 
 def test_a_quote_does_not_stand_for_a_name_that_is_missing() -> None:
@@ -434,6 +435,23 @@ def test_rather_no_match_than_a_wrong_one(sentence: str) -> None:
 
 def test_of_several_passages_that_hold_the_names_it_is_the_one_whose_symbol_is_named() -> None:
     assert best_match("The signer comes from `make_signer`, whose `key` may be missing.", GIVEN) == SIGNING
+
+
+def test_a_sentence_without_a_number_that_quotes_one_passage_is_matched_to_it() -> None:
+    manual = Evidence(4, "docs/keys.rst", 7, 7, "", "Old keys stay valid until the last session ends.")
+    citation = only("In short, old keys stay valid until the last session.", (*GIVEN, manual))
+    assert (citation.origin, citation.state, citation.evidence.number) == ("matched", "verified", 4)
+    assert "its words stand in these lines: “Old keys stay valid until the last session”" in citation.reason
+
+
+def test_a_wrong_number_is_followed_by_the_passage_that_holds_the_names() -> None:
+    text = "The `DEFAULT_ROUTE` belongs to `home_view` [1], and `make_signer` adds the `SALT` [2]."
+    wrong, right, other = final(text)
+    assert (wrong.evidence, wrong.origin, wrong.state) == (SESSION, "model", "unverified")
+    assert (right.evidence, right.origin, right.state) == (ROUTES, "matched", "verified")
+    assert right.start == right.end == wrong.end
+    assert right.reason.startswith("The answer cites another passage here, but this passage holds what it names:")
+    assert (other.evidence, other.state) == (SIGNING, "verified")
 
 
 def test_a_sentence_whose_numbers_were_never_given_is_matched_like_one_without() -> None:
