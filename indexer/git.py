@@ -20,6 +20,9 @@ from typing import Self
 from indexer.errors import SourceError
 
 ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
+# What only looks at files ends within seconds, or waits for a pipe that somebody has called .gitignore.
+LOCAL_TIMEOUT_S = 300.0
+_NETWORK = frozenset({"clone", "fetch", "ls-remote"})  # these end by http.lowSpeedTime
 _FILTERS = r"^filter\..*\.(clean|process|required)$"
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 # Nothing that a repository's own configuration names is run, and a stalled connection ends.
@@ -51,9 +54,12 @@ def run(
             capture_output=True,
             env=environment() | _as_environment(settings),
             check=False,
+            timeout=None if arguments[0] in _NETWORK else LOCAL_TIMEOUT_S,
         )
     except OSError as error:
         raise SourceError(f"git can't be started ({error.strerror}): install git and try again.") from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"git {arguments[0]} did not end within {LOCAL_TIMEOUT_S:g} s in {folder}.") from error
     if done.returncode == 0:
         return done.stdout
     if missing_ok:

@@ -204,6 +204,14 @@ def test_a_pipe_in_place_of_a_file_is_unreadable_and_stops_nobody(repository, cl
     assert clones.read(plain) == {"b.py": "b\n", "pipe": "(unreadable)"}
 
 
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_a_file_that_git_reads_is_a_sentence(repository, clones, monkeypatch):
+    monkeypatch.setattr(git_commands, "LOCAL_TIMEOUT_S", 1.0)
+    os.mkfifo(repository / "src/.gitignore")
+    with pytest.raises(SourceError, match=r"^git [a-z-]+ did not end within 1 s in /"):
+        clones.read(repository)
+
+
 def test_a_tracked_folder_that_was_replaced_by_a_link_is_not_followed(repository, clones, tmp_path):
     write_files(tmp_path / "outside", {"b.py": "secret\n"})
     (repository / "src/b.py").unlink()
