@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
@@ -39,12 +40,13 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
     `new_page.complaints` is the list so far; a test that makes an error happen on purpose takes it out of there.
     """
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
     complaints: list[str] = []
 
-    def make(width: int = 1280, height: int = 900) -> Page:
+    def make(width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light") -> Page:
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
         page.on("pageerror", lambda error: complaints.append(f"thrown: {error}"))
         page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
         return page

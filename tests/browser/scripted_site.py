@@ -62,7 +62,9 @@ class ScriptedSite:
         self._heard: queue.Queue[dict[str, Any]] = queue.Queue()
         self._pages: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._server = uvicorn.Server(
-            uvicorn.Config(self._application, port=self.port, log_level="error", lifespan="off", ws="websockets-sansio")
+            uvicorn.Config(
+                self._application, port=self.port, log_level="error", lifespan="off", interface="asgi3", ws="websockets-sansio"
+            )
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)

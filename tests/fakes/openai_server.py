@@ -64,6 +64,9 @@ FAULTS = {
 class Scenario:
     """How requests are answered. times: how many generations the fault hits before it goes away (0: all).
 
+    hold: the pieces after which generations wait until `hold` is changed (None: they don't wait): a test
+    that does something in mid-answer needs no luck.
+
     tokenizer: "words", "characters" or "bytes3" (one token per three bytes); context: tokens; a longer
     prompt overflows by itself.
     """
@@ -74,6 +77,7 @@ class Scenario:
     times: int = 0
     delay_s: float = 0.01
     first_delay_s: float = 0.0
+    hold: int | None = None
     percent: int | None = 35
     models: list[str] = dataclasses.field(default_factory=lambda: ["fake"])
     context: int = 8192
@@ -115,6 +119,7 @@ class FakeApplication:
         self.scenario = scenario
         self.running = self.started = self.finished = self.aborted = self.hit = 0
         self.requests: deque[dict[str, Any]] = deque(maxlen=50)
+        self.changed = asyncio.Event()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -135,6 +140,8 @@ class FakeApplication:
         if method == "POST":
             self.scenario = dataclasses.replace(self.scenario, **json.loads(body))
             self.hit = 0
+            self.changed.set()
+            self.changed = asyncio.Event()
         counts = {name: getattr(self, name) for name in ("running", "started", "finished", "aborted")}
         await _json(send, 200, {**counts, "requests": list(self.requests), "scenario": dataclasses.asdict(self.scenario)})
 
@@ -258,6 +265,7 @@ class FakeApplication:
         for number, piece in enumerate(pieces[:limit]):
             if number == scenario.after and await self._interrupt(scenario.fault, stream):
                 return
+            await self._wait_while_held(number)
             await stream.delta({"content": piece})
             await asyncio.sleep(scenario.delay_s)
         await stream.finish("length" if limit < len(pieces) else "stop")
@@ -265,6 +273,10 @@ class FakeApplication:
             prompt = len(tokenize(template(body["messages"]), scenario.tokenizer))
             await stream.usage(prompt, min(limit, len(pieces)))
         await stream.done()
+
+    async def _wait_while_held(self, written: int) -> None:
+        while self.scenario.hold is not None and written >= self.scenario.hold:
+            await self.changed.wait()
 
     async def _interrupt(self, fault: str, stream: _Stream) -> bool:
         """What happens after `after` pieces; True when the response has ended."""
