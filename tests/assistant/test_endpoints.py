@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -13,7 +12,7 @@ import pytest
 
 from assistant import endpoints
 from assistant.chat_model import Endpoint, OpenAIChatModel, http_client
-from assistant.endpoints import Seen, endpoint_for, endpoints_for, look, ready_model, timeouts
+from assistant.endpoints import Seen, endpoint_for, endpoints_for, look, ready_model, timeouts, timeouts_of
 from assistant.errors import ModelError, ModelLoading, ModelRejected, ModelUnreachable
 from assistant.models import ModelEndpoint
 from tests.assistant.conftest import in_database
@@ -66,6 +65,12 @@ def test_a_model_asked_for_by_name_is_looked_for_at_the_other_routes_server_too(
 def test_one_server_for_both_routes_is_asked_once(settings) -> None:
     settings.CODE_MODEL_URL = "http://code:8000"
     assert len(endpoints_for("general", "mixtral")) == 1
+
+
+def test_on_a_laptop_one_answers_tokens_may_wait_while_the_prompt_of_another_is_read(settings) -> None:
+    settings.FIRST_TOKEN_TIMEOUT_S, settings.TOKEN_GAP_TIMEOUT_S = 300.0, 60.0
+    assert timeouts_of(Endpoint("http://127.0.0.1:8011", embedded=True)).gap_s == 300.0
+    assert timeouts_of(Endpoint("http://code:8000")).gap_s == 60.0
 
 
 # --- waiting for a server ----------------------------------------------------------------------------------------------------
@@ -145,7 +150,7 @@ async def test_the_embedded_server_may_take_a_moment_to_listen_and_then_the_sent
     ("scenario", "seen"),
     [
         ({}, Seen("ready", model="fake", context_tokens=8192)),
-        ({"models": ["tiny-demonstration"]}, Seen("ready", model="tiny-demonstration", context_tokens=8192, demonstration=True)),
+        ({"models": ["a-demonstration"]}, Seen("ready", model="a-demonstration", context_tokens=8192, demonstration=True)),
         ({"fault": "loading"}, Seen("downloading", "The model's weights are still downloading.", 35)),
         ({"fault": "loading", "percent": None}, Seen("loading", "The model's weights are still downloading.")),
         ({"dialect": "bare"}, Seen("ready", model="fake")),
@@ -171,9 +176,8 @@ async def test_a_server_that_is_not_there_is_unreachable_and_the_sentence_says_w
 @pytest.mark.django_db(transaction=True)
 async def test_the_answerers_process_tells_how_far_a_download_is_and_when_it_is_ready(server, tmp_path):
     server.set(fault="loading", percent=35)
-    program = [sys.executable, "manage.py", "answerer"]
     settings = environment(tmp_path, SEXTANT_DATABASE_URL=database_url(), SEXTANT_CODE_MODEL_URL=server.url)
-    answerer = subprocess.Popen(program, cwd=ROOT, env=settings)
+    answerer = await asyncio.create_subprocess_exec(sys.executable, "manage.py", "answerer", cwd=ROOT, env=settings)
     try:
         await until(lambda: code_model_is("downloading", 35))
         server.set(percent=70)
@@ -182,7 +186,7 @@ async def test_the_answerers_process_tells_how_far_a_download_is_and_when_it_is_
         await until(lambda: code_model_is("ready", None))
     finally:
         answerer.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(answerer.wait, 20) == 0
+        assert await asyncio.wait_for(answerer.wait(), 20) == 0
 
 
 async def code_model_is(state: str, percent: int | None) -> bool:

@@ -147,7 +147,7 @@ class Terminal(AnswerLog):
         show = {
             "status": self._status,
             "route": self._route,
-            "passages": self._keep_passages,
+            "passages": self._show_passages,
             "delta": self._delta,
             "completed": self._complete,
         }
@@ -198,12 +198,22 @@ class Terminal(AnswerLog):
             self._waiting.update(message)
 
     def _route(self, payload: Mapping[str, Any]) -> None:
-        model = f", {payload['model']}" if payload["model"] else ""
-        demonstration = " (a demonstration: too small for real answers)" if payload["demonstration"] else ""
-        self._console.print(f"Route: {payload['route']} ({payload['reason']}){model}{demonstration}")
+        """Told at first without the model, which is named when it is ready."""
+        if payload["model"]:
+            demonstration = ", a demonstration: too small for real answers" if payload["demonstration"] else ""
+            self._console.print(f"Model: {payload['model']}{demonstration}")
+        else:
+            self._console.print(f"Route: {payload['route']} ({payload['reason']})")
 
-    def _keep_passages(self, payload: Mapping[str, Any]) -> None:
+    def _show_passages(self, payload: Mapping[str, Any]) -> None:
+        """The same passages may come twice, when they had to be packed again."""
         self._passages = payload["passages"]
+        packed = [passage for passage in self._passages if passage["number"]]
+        places = [
+            f"[{passage['number']}] {passage['path']}:{passage['start_line']}-{passage['end_line']}" for passage in packed
+        ]
+        if packed:
+            self._console.print(f"Evidence: {', '.join(places)}")
 
     def _delta(self, payload: Mapping[str, Any]) -> None:
         self._still()
