@@ -23,12 +23,10 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from pathspec import GitIgnoreSpec
-
 from indexer import git
 from indexer.errors import SourceError
 from indexer.types import Skipped, SourceFile
-from indexer.walker import IGNORE_FILE, Folder, TooLarge, ignore_rules
+from indexer.walker import IGNORE_FILE, Folder, IgnoreRules, TooLarge
 
 _URL = re.compile(r"(?:https?|ssh|git|file)://[^\s-]\S*", re.IGNORECASE)
 _SCP = re.compile(r"(?:[\w.][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?![/\\]{2})[^\s:-][^\s]*")
@@ -115,7 +113,7 @@ class FolderSource(Source):
         ignored = _rules_of(self._folder)
         for raw, reason in self._listed():
             path = _shown(raw)
-            if ignored.match_file(os.fsdecode(raw)):
+            if ignored.ignore(os.fsdecode(raw)):
                 continue
             item = Skipped(path, reason) if reason else self._file(raw, path, max_bytes)
             if item:
@@ -178,10 +176,10 @@ class GitSource(Source):
     def files(self, max_bytes: int) -> Iterator[SourceFile | Skipped]:
         entries = sorted(git.tree_entries(self.repository, self._tree), key=lambda entry: entry.path)
         own = next((entry for entry in entries if entry.path == IGNORE_FILE.encode()), None)
-        ignored = ignore_rules(self._objects.read(own.blob) if own and not _reason(own.mode) and own.size >= 0 else b"")
+        ignored = IgnoreRules(self._objects.read(own.blob) if own and not _reason(own.mode) and own.size >= 0 else b"")
         for entry in entries:
             path = _shown(entry.path)
-            if ignored.match_file(os.fsdecode(entry.path)):
+            if ignored.ignore(os.fsdecode(entry.path)):
                 continue
             if reason := _reason(entry.mode) or _size_reason(entry.size, max_bytes):
                 yield Skipped(path, reason)
@@ -223,11 +221,11 @@ def _fetch(clone: Path) -> None:
         git.run(["symbolic-ref", "HEAD", match[1].decode()], folder=clone)
 
 
-def _rules_of(folder: Folder) -> GitIgnoreSpec:
+def _rules_of(folder: Folder) -> IgnoreRules:
     try:
-        return ignore_rules(folder.read(IGNORE_FILE.encode(), 1_000_000))
+        return IgnoreRules(folder.read(IGNORE_FILE.encode(), 1_000_000))
     except (OSError, TooLarge):
-        return ignore_rules(b"")
+        return IgnoreRules(b"")
 
 
 def _reason(mode: str) -> str:

@@ -31,7 +31,7 @@ MIN_HEADER = 3
 
 # A function directly inside one of these is a method.
 _TYPE_KINDS = frozenset({"class", "interface", "struct", "trait", "enum", "impl", "extension", "object", "record", "protocol"})
-_SEPARATORS = re.compile(r"\s*(?:::|->|[:#\\/.])\s*")
+_SEPARATORS = re.compile(r"\s*(?:::|->|[:#\\.])\s*")
 _WORD_START = re.compile(r"[:@$~*&\\]*\w")
 _OPERATOR = re.compile(r"\boperator(?=\W)")  # C++: what follows is no type argument and no separator
 _GENERIC = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
@@ -244,13 +244,14 @@ def _normal(name: str) -> str:
     """A name as symbol paths write it: without type arguments, its parts joined by dots. Operators stay as they are."""
     if name.isidentifier():
         return name
-    name = name.strip("\"'`")
+    name = (name[1:] if name.startswith('@"') else name).strip("\"'`")
     if not _WORD_START.match(name):
         return " ".join(name.split())
     operator = _OPERATOR.search(name)
     name, sign = (name[: operator.start()], name[operator.start() :]) if operator else (name, "")
     while (shorter := _GENERIC.sub("", name)) != name:
         name = shorter
+    name = name.partition("<")[0]  # what MAX_NAME has cut in the middle of its arguments
     name = _SEPARATORS.sub(".", name.replace(".prototype.", ".")).lstrip(".")
     return " ".join(f"{name}{sign}".split()).rstrip(".")
 

@@ -16,9 +16,9 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 IGNORE_FILE = ".sextantignore"
@@ -37,6 +37,10 @@ SKIPPED_FOLDERS = frozenset(
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a named pipe must not stop the walk before fstat can tell what it is.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+# `a/**` matches what is inside of a; for git not a itself, for pathspec that too.
+_EVERYTHING_INSIDE = re.compile(r"(/\*\*)(/?) *$")
 
 
 class TooLarge(Exception):
@@ -104,7 +108,7 @@ class Folder:
 
     def walk(self) -> Iterator[bytes]:
         """Raw paths of everything that is not a folder and not ignored, in no order. Symbolic links are among them."""
-        pending: list[tuple[bytes, tuple[tuple[bytes, GitIgnoreSpec], ...]]] = [(b"", ())]
+        pending: list[tuple[bytes, tuple[tuple[bytes, IgnoreRules], ...]]] = [(b"", ())]
         while pending:
             folder, rules = pending.pop()
             rules = (*rules, *self._own_rules(folder))
@@ -130,9 +134,9 @@ class Folder:
         finally:
             os.close(fd)
 
-    def _own_rules(self, folder: bytes) -> list[tuple[bytes, GitIgnoreSpec]]:
+    def _own_rules(self, folder: bytes) -> list[tuple[bytes, IgnoreRules]]:
         with suppress(OSError, TooLarge):  # most folders have none
-            return [(folder, ignore_rules(self.read(folder + b".gitignore", 1_000_000)))]
+            return [(folder, IgnoreRules(self.read(folder + b".gitignore", 1_000_000)))]
         return []
 
     def _open(self, path: bytes, flags: int) -> int:
@@ -151,26 +155,65 @@ class Folder:
             os.close(fd)
 
 
-def ignore_rules(data: bytes) -> GitIgnoreSpec:
-    """The rules of a .gitignore or .sextantignore, whose lines end and odd bytes count as they do for git."""
-    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
-    return GitIgnoreSpec([rule for line in lines if (rule := _rule(os.fsdecode(line.removesuffix(b"\r"))))])
+class IgnoreRules:
+    """The rules of a .gitignore or .sextantignore, whose lines end and odd bytes count as they do for git.
+
+    pathspec translates the patterns. Its own matching lets a rule for a folder speak for what is inside, which a later
+    rule for another folder can then revoke; for git a rule speaks for the path that it names, and what is inside of an
+    ignored folder is never looked at. So the paths are matched here.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+        rules = [rule for line in lines if (rule := _rule(os.fsdecode(line.removesuffix(b"\r"))))]
+        self._rules = tuple(reversed(rules))
+        self._folders: dict[str, bool] = {}
+
+    def verdict(self, path: str) -> bool | None:
+        """Whether the last rule for this very path ignores it; None without a rule. A folder's path ends in "/"."""
+        return next((rule.ignores for rule in self._rules if rule.names(path)), None)
+
+    def ignore(self, path: str) -> bool:
+        """Whether a file, or a folder that it lies in, is ignored."""
+        if not self._rules:
+            return False
+        for slash in (position for position, character in enumerate(path) if character == "/"):
+            folder = path[: slash + 1]
+            if folder not in self._folders:
+                self._folders[folder] = bool(self.verdict(folder))
+            if self._folders[folder]:
+                return True
+        return bool(self.verdict(path))
 
 
-def _rule(line: str) -> GitIgnoreSpecPattern | None:
-    """The pattern on one line; None for a line that is no valid pattern, which git passes over."""
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """ignores: False for a rule that begins with "!"."""
+
+    regex: re.Pattern[str]
+    ignores: bool
+
+    def names(self, path: str) -> bool:
+        if self.regex.pattern.startswith("^"):
+            return self.regex.fullmatch(path) is not None
+        return path.endswith("/") if "/" in self.regex.pattern else True  # `**/` and `*`
+
+
+def _rule(line: str) -> _Rule | None:
+    """The rule on one line; None for a comment, and for what is no valid pattern, which git passes over."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # re's, about `[[`
         try:
-            return next(iter(GitIgnoreSpec.from_lines([line]).patterns), None)
+            pattern = GitIgnoreSpecPattern(_EVERYTHING_INSIDE.sub(r"\1/*\2", line))
         except (ValueError, re.error):
             return None
+    return None if pattern.regex is None or pattern.include is None else _Rule(pattern.regex, pattern.include)
 
 
-def _is_ignored(path: bytes, rules: tuple[tuple[bytes, GitIgnoreSpec], ...]) -> bool:
+def _is_ignored(path: bytes, rules: tuple[tuple[bytes, IgnoreRules], ...]) -> bool:
     """git's rule: the innermost .gitignore that says anything about a path decides."""
-    for folder, spec in reversed(rules):
-        verdict = spec.check_file(os.fsdecode(path[len(folder) :])).include
+    for folder, own in reversed(rules):
+        verdict = own.verdict(os.fsdecode(path[len(folder) :]))
         if verdict is not None:
             return verdict
     return False

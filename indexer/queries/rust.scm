@@ -2,7 +2,10 @@
 (enum_item name: (type_identifier) @name) @definition.enum
 (union_item name: (type_identifier) @name) @definition.struct
 (trait_item name: (type_identifier) @name) @definition.trait
-(impl_item type: (_) @name) @scope.impl
+(impl_item type: [
+  (type_identifier) (generic_type) (scoped_type_identifier) (primitive_type) (tuple_type) (unit_type) (array_type)
+  (dynamic_type) (pointer_type) (function_type) (macro_invocation)] @name) @scope.impl
+(impl_item type: (reference_type type: (_) @name)) @scope.impl
 (mod_item name: (identifier) @name body: (_)) @definition.module
 (function_item name: (identifier) @name) @definition.function
 (function_signature_item name: (identifier) @name) @definition.function

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.walker import SKIPPED_FOLDERS, Folder, TooLarge, ignore_rules
+from indexer.walker import SKIPPED_FOLDERS, Folder, IgnoreRules, TooLarge
 
 from .builds import write_files
 
@@ -136,6 +136,12 @@ def test_the_innermost_rule_that_says_anything_decides(root):
     assert walked(root) == [".gitignore", "a.txt", "sub/.gitignore", "sub/b.txt"]
 
 
+@pytest.mark.parametrize("rule", ["sub/**", "/sub/**", "sub/** ", "**/sub/**"])
+def test_a_rule_for_all_that_is_inside_a_folder_leaves_the_folder_to_rules_of_its_own(root, rule):
+    write_files(root, {".gitignore": f"{rule}\n", "sub/.gitignore": "!b.txt\n"})
+    assert walked(root) == [".gitignore", "a.txt", "sub/b.txt"] == git_sees(root)
+
+
 def test_a_folder_that_is_gone_in_the_middle_of_the_walk_holds_nothing(root, folder):
     walk = folder.walk()
     next(walk)
@@ -160,12 +166,12 @@ def test_a_folder_that_is_gone_in_the_middle_of_the_walk_holds_nothing(root, fol
     ],
 )
 def test_a_file_of_rules_is_read_as_git_reads_it(rules, path, ignored):
-    assert ignore_rules(rules).match_file(path) == ignored
+    assert IgnoreRules(rules).ignore(path) == ignored
 
 
 @given(st.binary(max_size=60), st.text(alphabet="ab/.é\udcff", min_size=1, max_size=10))
 def test_any_bytes_are_rules(data, path):
-    ignore_rules(data).match_file(path)
+    IgnoreRules(data).ignore(path)
 
 
 NAMES = ["a", "b", "ab", "a.c", "b.c", ".c", "d"]
@@ -195,7 +201,7 @@ def git_sees(root: Path) -> list[str]:
     return sorted(filter(None, done.stdout.split("\0")))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.sets(paths, min_size=1, max_size=12), st.dictionaries(st.sampled_from(["", "a/", "b/", "a/b/"]), rules, max_size=3))
 def test_a_folder_without_git_is_walked_as_git_would_walk_it(files, ignores):
     with tempfile.TemporaryDirectory() as name:
@@ -204,3 +210,24 @@ def test_a_folder_without_git_is_walked_as_git_would_walk_it(files, ignores):
             if not any((root / parent).is_file() for parent in Path(path).parents) and not (root / path).is_dir():
                 write_files(root, {path: ignores.get(path.removesuffix(".gitignore"), "") if path.endswith("ignore") else "x"})
         assert walked(root) == git_sees(root)
+
+
+@settings(max_examples=30)
+@given(st.sets(paths, min_size=1, max_size=12), rules)
+def test_one_file_of_rules_leaves_out_of_a_list_what_git_would_leave_out(files, text):
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for path in files:
+            if not any((root / parent).is_file() for parent in Path(path).parents) and not (root / path).is_dir():
+                write_files(root, {path: "x"})
+        everything = walked(root)
+        write_files(root, {".gitignore": text})
+        own = IgnoreRules(text.encode())
+        assert [path for path in everything if not own.ignore(path)] == [
+            path for path in git_sees(root) if path != ".gitignore"
+        ]
+
+
+def test_a_very_deep_path_is_no_trouble():
+    assert not IgnoreRules(b"b\n").ignore("a/" * 5000 + "c")
+    assert IgnoreRules(b"b\n").ignore("a/" * 5000 + "b/c")
