@@ -49,7 +49,7 @@ _COMMENT_MARKS = re.compile(
 # Lines that speak to tools, not to readers.
 _DIRECTIVE = re.compile(
     r"""^[ \t]*(?:
-        -\*-.*-\*- | (?:vim?|ex):.* | (?:frozen_string_literal|encoding|coding|warn_indent|typed):.*
+        -\*-.*-\*- | vim?:.* | (?:frozen_string_literal|encoding|coding|warn_indent|typed):.*
       | (?:eslint|jshint|jslint|tslint|prettier|stylelint|biome|istanbul|c8|clang-format|shellcheck|pylint|flake8|ruff|mypy
           |pyright|rubocop|phpcs|swiftlint|scalastyle|ktlint|hlint|credo)\b[-:\ ].*
       | noqa\b.* | pragma:.* | type:\ ignore.* | @(?:ts-\w+|flow|jsx\w*|format|prettier|private|internal|generated)
