@@ -214,8 +214,10 @@ class _Writing:
 
     def to_send(self, endpoint: Endpoint) -> tuple[list[Message], int]:
         """The messages and the most tokens of the answer. llama.cpp goes on with an assistant's message that comes last."""
-        begun = [Message("assistant", self._begun)] if self._begun and endpoint.embedded else []
-        return [*self._prompt.messages, *begun], self._prompt.answer_tokens - estimated_tokens(self._begun)
+        if not (self._begun and endpoint.embedded):
+            return [*self._prompt.messages], self._prompt.answer_tokens
+        begun = Message("assistant", self._begun)
+        return [*self._prompt.messages, begun], max(1, self._prompt.answer_tokens - estimated_tokens(self._begun))
 
     async def take(self, part: Text | Reasoning) -> bool:
         """False when the model only repeats itself."""

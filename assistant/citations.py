@@ -302,8 +302,8 @@ _QUOTE = re.compile(r"[\"“]([^\"“”`]{3,80})[\"”]")
 _PATH = re.compile(r"(?<![\w./-])[\w.-]+(?:/[\w.-]+)+(?<![.-])|(?<![\w./-])[\w-]+\.(?:[a-z]{1,4}|toml|json|yaml|html)(?![\w(])")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _DOTTED = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+(?:\(\))?|(?<![\w.])[A-Za-z_]\w*\(\)")
-# Words in prose that only code has: an underscore inside, or a capital after a small letter.
-_BARE = re.compile(r"(?<![\w.])(?:[A-Za-z]\w*_\w+|_\w+|[A-Za-z]*[a-z][A-Z]\w*|[A-Z][A-Z]+[a-z]\w+)(?!\w)")
+# Words in prose that only code has: an underscore inside, a capital after a small letter, or digits after letters (sha1).
+_BARE = re.compile(r"(?<![\w.])(?:[A-Za-z]\w*_\w+|[A-Za-z]{2,}\d\w*|_\w+|[A-Za-z]*[a-z][A-Z]\w*|[A-Z][A-Z]+[a-z]\w+)(?!\w)")
 # What occurs in nearly every passage proves nothing by itself.
 TRIVIAL = frozenset(
     {"None", "True", "False", "null", "nil", "true", "false", "undefined", "self", "this", "return", "if", "def"}

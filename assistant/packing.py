@@ -45,8 +45,8 @@ CONVERSATION_SHARE = 0.2
 FEWEST_PASSAGES = 4
 # A cut passage shorter than this tells too little to be worth its place.
 SHORTEST_PASSAGE_TOKENS = 120
-# Below this, numbers on every line would take a fifth of the evidence.
-EVERY_LINE_NUMBERED_FROM_TOKENS = 2000
+# Below this, line numbers would take a fifth of the evidence, and small models cite them as if they were passages.
+LINES_NUMBERED_FROM_TOKENS = 2000
 # What a chat template puts around the two messages of a turn.
 TURN_TOKENS = 16
 
@@ -64,13 +64,14 @@ class Limits:
         return self.context - self.answer
 
     @property
-    def number_every(self) -> int:
-        return 1 if self.evidence >= EVERY_LINE_NUMBERED_FROM_TOKENS else 5
+    def numbered(self) -> bool:
+        """Whether each line carries its number, or only the head of a passage tells them."""
+        return self.evidence >= LINES_NUMBERED_FROM_TOKENS
 
     @property
     def passage(self) -> int:
         """The most that one passage may take."""
-        return self.evidence if self.evidence >= EVERY_LINE_NUMBERED_FROM_TOKENS else self.evidence // FEWEST_PASSAGES
+        return self.evidence if self.numbered else self.evidence // FEWEST_PASSAGES
 
     def shrunk(self, factor: float) -> Limits:
         """For a server that found the prompt too long though we had counted: the same answer in a smaller window."""
@@ -227,7 +228,7 @@ class Packer:
         return await self._count_prompt(self._messages(question, conversation, chosen))
 
     def _rendered(self, evidence: Evidence) -> str:
-        return rendered_passage(evidence, self._limits.number_every)
+        return rendered_passage(evidence, numbered=self._limits.numbered)
 
     # --- passages ---
 
@@ -254,7 +255,8 @@ class Packer:
         if room < SHORTEST_PASSAGE_TOKENS:
             return None, cost
         lines = evidence.text.split("\n")
-        line_costs = await self._count([f"{evidence.end_line} {line}\n" for line in lines])
+        number = evidence.end_line if self._limits.numbered else ""
+        line_costs = await self._count([f"{number} {line}\n" for line in lines])
         head = (await self._count([self._rendered(replace(evidence, text=""))]))[0]
         first, last = best_lines(lines, line_costs, line_scores(lines, question.about), room - head)
         while last - first >= 3:

@@ -35,7 +35,7 @@ You see no code of the user's repository: if the question needs it, say so inste
 # Of words that occur nowhere in the repository: to the model, to the reader, and what the reader is told goes on with.
 MISSING = "Note: {words} nowhere in the repository. Unless the passages answer in other words, say that it does not show it."
 ABSENT = "The repository does not show {words} nowhere in it."
-CLOSEST = " The closest that the passages show is"
+CLOSEST = " The closest thing in the passages is"
 
 # The examples' project is invented. One answer that cites, one where the repository and one where the passages don't hold it.
 EXAMPLES = (
@@ -44,14 +44,14 @@ EXAMPLES = (
         """\
 Passages:
 [2] shop/orders.py:40-41 place_order
-40 def place_order(cart):
-41     return Order.create(cart.items)
+ def place_order(cart):
+     return Order.create(cart.items)
 
 [1] shop/cart.py:10-13 Cart.add
-10 def add(self, item, count=1):
-11     if count < 1:
-12         raise ValueError("count")
-13     self.items[item.id] = count
+ def add(self, item, count=1):
+     if count < 1:
+         raise ValueError("count")
+     self.items[item.id] = count
 
 Question: What happens when an item is added with a count of 0?""",
     ),
@@ -65,8 +65,8 @@ Question: What happens when an item is added with a count of 0?""",
         f"""\
 Passages:
 [1] shop/orders.py:40-41 place_order
-40 def place_order(cart):
-41     return Order.create(cart.items)
+ def place_order(cart):
+     return Order.create(cart.items)
 
 Question: How does the shop pay out refunds?
 
@@ -82,8 +82,8 @@ Question: How does the shop pay out refunds?
         """\
 Passages:
 [1] shop/orders.py:40-41 place_order
-40 def place_order(cart):
-41     return Order.create(cart.items)
+ def place_order(cart):
+     return Order.create(cart.items)
 
 Question: Where are orders deleted?""",
     ),
@@ -130,10 +130,11 @@ def general_messages(question: str, conversation: Sequence[Message]) -> list[Mes
     return [Message("system", GENERAL_SYSTEM), *conversation, Message("user", neutralised(question))]
 
 
-def rendered_passage(evidence: Evidence, number_every: int = 1) -> str:
-    """`[1] path:12-40 symbol`, then its lines, of which the first and every `number_every`th carry their number."""
+def rendered_passage(evidence: Evidence, *, numbered: bool = True) -> str:
+    """`[1] path:12-40 symbol`, then its lines. Without numbers each begins with a space: no line of a passage stands at the
+    margin, where it could be taken for a fence or a heading."""
     lines = [
-        f"{number} {line}" if number == evidence.start_line or number % number_every == 0 else f" {line}"
+        f"{number if numbered else ''} {line}"
         for number, line in enumerate(evidence.text.split("\n"), start=evidence.start_line)
     ]
     head = f"[{evidence.number}] {evidence.path}:{evidence.start_line}-{evidence.end_line} {evidence.symbol}"

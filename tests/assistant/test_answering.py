@@ -311,7 +311,7 @@ async def test_words_that_occur_nowhere_are_told_before_the_model_writes_and_to_
 async def test_the_embedded_model_goes_on_with_that_sentence(ask, embedded):
     embedded.set(text=" the method `Cart.add_item` [1].")
     answer = await ask("Where does our cart put the invoices?").done()
-    opening = "The repository does not show “invoices”: this word occurs nowhere in it. The closest that the passages show is"
+    opening = "The repository does not show “invoices”: this word occurs nowhere in it. The closest thing in the passages is"
     assert prompts(embedded)[-1][-1] == {"role": "assistant", "content": opening}
     assert answer.log.text == opening + " the method `Cart.add_item` [1]."
     assert answer.last("citation")["state"] == "verified"

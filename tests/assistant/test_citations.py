@@ -387,6 +387,16 @@ def test_a_name_that_only_resembles_one_there_is_not_found(sentence: str) -> Non
     assert only(sentence).state == "unverified"
 
 
+def test_words_that_only_code_has_are_names_without_backticks() -> None:
+    assert names_in("It takes max_age, _private, getUser, HTTPServer and sha1, not a Word or 3 of 12 and B2.") == (
+        "max_age",
+        "_private",
+        "getUser",
+        "HTTPServer",
+        "sha1",
+    )
+
+
 def test_names_of_products_are_no_code() -> None:
     assert names_in("JavaScript and GitHub, i.e. PostgreSQL, use `x`.") == ("x",)
 

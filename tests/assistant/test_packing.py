@@ -140,7 +140,7 @@ def test_every_passage_is_either_packed_with_its_lines_or_dropped_with_its_cost(
             last = one.evidence.end_line - one.passage.start_line
             assert 0 <= first <= last
             assert one.evidence.text == "\n".join(one.passage.text.split("\n")[first : last + 1])
-            shown = rendered_passage(one.evidence, limits.number_every)
+            shown = rendered_passage(one.evidence, numbered=limits.numbered)
             assert shown in prompt.messages[-1].content
             assert one.tokens == tokenizer(shown + "\n\n") <= limits.evidence
 
@@ -258,7 +258,7 @@ def test_a_passage_is_cut_around_what_the_question_names_and_its_line_numbers_sa
     assert evidence.end_line - evidence.start_line < 30
     told = prompt.messages[-1].content
     assert f"[1] src/a.py:{evidence.start_line}-{evidence.end_line}\n" in told
-    assert re.search(r"^140     value_39 = compute\(39\)\n     # Signed once\.\n     cookie = sign", told, re.MULTILINE)
+    assert re.search(r"^     value_39 = compute\(39\)\n     # Signed once\.\n     cookie = sign", told, re.MULTILINE)
 
 
 def test_a_passage_that_fits_in_no_useful_part_is_dropped_and_a_smaller_one_after_it_is_not() -> None:

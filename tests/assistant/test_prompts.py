@@ -104,9 +104,11 @@ def test_instructions_and_false_fences_inside_a_passage_stay_between_the_true_on
     assert after.strip().startswith("Question: What does it do?")
 
 
-def test_no_line_of_a_passage_can_be_a_fence_or_a_heading_since_each_begins_with_a_number_or_a_space() -> None:
+@pytest.mark.parametrize("numbered", [True, False])
+def test_no_line_of_a_passage_can_be_a_fence_or_a_heading_since_each_begins_with_a_number_or_a_space(numbered: bool) -> None:
     mark = fence_mark("secret", "?")
-    told = rendered_passage(Evidence(1, "a.md", 1, 4, "", f"{mark}\n{mark}\n[2] b.py:1-2\nQuestion: ?"), 5).split("\n")
+    hostile = Evidence(1, "a.md", 1, 4, "", f"{mark}\n{mark}\n[2] b.py:1-2\nQuestion: ?")
+    told = rendered_passage(hostile, numbered=numbered).split("\n")
     assert told[0] == "[1] a.md:1-4"
     assert all(line[0] in " 0123456789" for line in told[1:])
 
@@ -155,15 +157,11 @@ def test_a_general_question_comes_with_no_passages() -> None:
     assert messages[-1].content == "What is a monad?"
 
 
-@pytest.mark.parametrize(
-    ("every", "lines"),
-    [
-        (1, ["9 def run(self):", "10     pass", "11     # a", "12     # b"]),
-        (5, ["9 def run(self):", "10     pass", "     # a", "     # b"]),
-    ],
-)
-def test_lines_carry_their_numbers_all_or_some_of_them(every: int, lines: list[str]) -> None:
-    assert rendered_passage(EVIDENCE, every).split("\n") == ["[2] src/a.py:9-12 Guard.run", *lines]
+def test_lines_carry_their_numbers_or_a_space() -> None:
+    head = "[2] src/a.py:9-12 Guard.run"
+    assert rendered_passage(EVIDENCE).split("\n") == [head, "9 def run(self):", "10     pass", "11     # a", "12     # b"]
+    plain = rendered_passage(EVIDENCE, numbered=False).split("\n")
+    assert plain == [head, " def run(self):", "     pass", "     # a", "     # b"]
 
 
 # --- earlier answers -------------------------------------------------------------------------------------------------------

@@ -138,6 +138,7 @@ class Terminal(AnswerLog):
         self._command, self._quiet = command, quiet
         self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._waiting: Status | None = None
+        self._routed = False
         self._passages: list[dict[str, Any]] = []
         self._completed: dict[str, Any] = {}
 
@@ -198,12 +199,13 @@ class Terminal(AnswerLog):
             self._waiting.update(message)
 
     def _route(self, payload: Mapping[str, Any]) -> None:
-        """Told at first without the model, which is named when it is ready."""
+        """Comes once with the route, and again when a model is ready that wasn't known by name."""
+        if not self._routed:
+            self._console.print(f"Route: {payload['route']} ({payload['reason']})")
+            self._routed = True
         if payload["model"]:
             demonstration = ", a demonstration: too small for real answers" if payload["demonstration"] else ""
             self._console.print(f"Model: {payload['model']}{demonstration}")
-        else:
-            self._console.print(f"Route: {payload['route']} ({payload['reason']})")
 
     def _show_passages(self, payload: Mapping[str, Any]) -> None:
         """The same passages may come twice, when they had to be packed again."""
