@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,7 +47,18 @@ def sextant(demonstration_weights: Path, tmp_path_factory: pytest.TempPathFactor
         yield deployment
 
 
-def test_a_newcomer_indexes_asks_watches_the_answer_grow_reloads_and_opens_the_evidence(
+@contextmanager
+def model_frozen(sextant: Deployment) -> Iterator[None]:
+    """The model server stands still, so that what is done meanwhile is done in mid-answer."""
+    group = sextant.processes["model"].pid
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(group, signal.SIGCONT)
+
+
+def test_a_newcomer_indexes_asks_watches_the_answer_grow_and_opens_the_evidence(
     sextant: Deployment, new_page: Callable[..., Page]
 ) -> None:
     page = new_page()
@@ -56,7 +70,6 @@ def test_a_newcomer_indexes_asks_watches_the_answer_grow_reloads_and_opens_the_e
     expect(page.locator(".evidence")).to_contain_text("passwords.py", timeout=PATIENCE_MS)
     wait_for_text(page, SOME_WORDS)
     page.wait_for_function("window.lengths.size > 3")
-    page.reload()
     wait_for_end(page)
     kinds = check_log(sextant, " ".join(last_log(sextant)[0].split()))
     assert kinds[-1] == "completed"
@@ -66,14 +79,22 @@ def test_a_newcomer_indexes_asks_watches_the_answer_grow_reloads_and_opens_the_e
     expect(page.locator("#sources .card[data-src='1'] .code")).to_be_visible()
 
 
-def test_stop_ends_a_long_answer_of_the_embedded_model(sextant: Deployment, new_page: Callable[..., Page]) -> None:
+def test_an_answer_of_the_embedded_model_is_reloaded_halfway_stopped_and_reloaded_again(
+    sextant: Deployment, new_page: Callable[..., Page]
+) -> None:
     page = new_page()
     page.goto(f"{sextant.url}/?repository=vault")
     page.get_by_label("How to answer").select_option("general")
     ask(page, "Tell me a very long story about a sailor, an island and a storm.")
     wait_for_text(page, SOME_WORDS)
-    stop(page)
-    wait_for_end(page)
-    stored, log = last_log(sextant)
+    with model_frozen(sextant):
+        page.reload()
+        wait_for_text(page, SOME_WORDS)
+        stop(page)
+        wait_for_end(page)
+    text, log = last_log(sextant)
     assert log[-1][1] == "cancelled"
-    assert copied_answer(page) == stored
+    assert copied_answer(page) == text
+    page.reload()
+    expect(page.locator(".turn .done")).to_have_text("Stopped.")
+    assert copied_answer(page) == text
