@@ -11,9 +11,11 @@ The honest figure is leave-one-repository-out: the weights that rank a repositor
 in real searches. The weights that are written are those of all repositories, whose figure on them is the in-sample one.
 
 Of the four mixes, `short` learns from the dataset's questions. `long` learns from commit messages (benchmarks/commits.py), and
-needs --clones: a folder with a git repository for each name. `short_dense` and `long_dense` learn the same from the
-repositories that --vectors names (their chunks are embedded first, which takes minutes for a thousand files on two cores). A
-mix that a run has no examples for is left as it is.
+needs --clones: a folder with a git repository for each name. Which files of a commit count is decided by what kind of file they
+are, so nothing can be learned from it about kinds: the long mix learns among code files, and has the weights of KINDS from the
+short one, enlarged as the weights of the words are. `short_dense` and `long_dense` learn from the repositories that --vectors
+names (their chunks are embedded first, which takes minutes for a thousand files on two cores); these can be few, so the penalty
+of a dense mix is on how far it goes from the mix without vectors. A mix that a run has no examples for is left as it is.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.commits import long_questions
-from indexer.benchmark import answer, index_source
+from indexer.benchmark import ScopeName, answer, index_source
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, Target, grouped, mean, ndcg, read_dataset
 from indexer.reranker import FEATURES, WEIGHTS, shipped_mixes
 from indexer.retriever import Retriever
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from indexer.search import Candidate
 
 L2 = 0.01
+KINDS = ("test", "test_asked", "documentation", "example", "prose")
+WORDS = ("body", "coverage", "card")
+_WORDS = [FEATURES.index(word) for word in WORDS]
+_KINDS = [FEATURES.index(kind) for kind in KINDS]
 _SECONDARY_SHARE = 0.5
 _MOST_STEPS = 100
 _SMALLEST_STEP = 1e-7
@@ -69,9 +75,12 @@ def _gain(question: Question, path: str) -> float:
 
 
 class _Problem:
-    """The loss of many examples at once, over standardised features (rows, features that vary)."""
+    """The loss of many examples at once, over standardised features (rows, features that vary).
 
-    def __init__(self, examples: Sequence[Example], l2: float) -> None:
+    prior: the weights of FEATURES that the penalty draws to.
+    """
+
+    def __init__(self, examples: Sequence[Example], l2: float, prior: NDArray[np.float64]) -> None:
         features = np.vstack([example.features for example in examples])
         spread = features.std(axis=0)
         self.varies = spread > 0
@@ -83,6 +92,7 @@ class _Problem:
         self._example = np.repeat(np.arange(len(examples)), lengths)
         self._count = len(examples)
         self._l2 = l2
+        self.prior = prior[self.varies] * self.spread
 
     def loss(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """The loss, and each row's chance under these weights."""
@@ -91,11 +101,12 @@ class _Problem:
         exponentials = np.exp(scores)
         totals = np.add.reduceat(exponentials, self._starts)[self._example]
         unlikeliness = -(self._gains * (scores - np.log(totals))).sum() / self._count
-        return float(unlikeliness + self._l2 * weights @ weights), exponentials / totals
+        away = weights - self.prior
+        return float(unlikeliness + self._l2 * away @ away), exponentials / totals
 
     def newton_step(self, weights: NDArray[np.float64], chances: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """Where the loss falls to, as a step to subtract, and how steeply it falls that way."""
-        slope = self._rows.T @ (chances - self._gains) / self._count + 2 * self._l2 * weights
+        slope = self._rows.T @ (chances - self._gains) / self._count + 2 * self._l2 * (weights - self.prior)
         weighted = self._rows * chances[:, None]
         means = np.add.reduceat(weighted, self._starts, axis=0)
         curvature = (self._rows.T @ weighted - means.T @ means) / self._count + 2 * self._l2 * np.eye(len(weights))
@@ -103,13 +114,15 @@ class _Problem:
         return step, float(slope @ step)
 
 
-def fit(examples: Iterable[Example], l2: float = L2) -> NDArray[np.float64]:
-    """The weights of FEATURES (len(FEATURES),) that fit the examples best; examples without an answer teach nothing.
+def fit(examples: Iterable[Example], l2: float = L2, prior: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """The weights of FEATURES (len(FEATURES),) that fit the examples best and don't go far from `prior` (0 when left out);
+    examples without an answer teach nothing, and a feature that never varies keeps its prior.
 
     Newton's method, with steps halved until the loss falls (Armijo's rule).
     """
-    problem = _Problem([example for example in examples if example.gains.any()], l2)
-    weights = np.zeros(len(problem.spread))
+    start = np.zeros(len(FEATURES)) if prior is None else prior
+    problem = _Problem([example for example in examples if example.gains.any()], l2, start)
+    weights = problem.prior
     loss, chances = problem.loss(weights)
     for _ in range(_MOST_STEPS):
         step, fall = problem.newton_step(weights, chances)
@@ -118,7 +131,7 @@ def fit(examples: Iterable[Example], l2: float = L2) -> NDArray[np.float64]:
         weights, (loss, chances) = weights - step, tried
         if np.abs(step).max() <= _SMALLEST_STEP:
             break
-    found = np.zeros(len(FEATURES))
+    found = start.copy()
     found[problem.varies] = weights / problem.spread
     return found
 
@@ -131,15 +144,34 @@ def file_ndcg(example: Example, weights: NDArray[np.float64]) -> float:
     return ndcg([next((rank for rank, path in enumerate(ranked, 1) if Target(name).is_in(path)), 0) for name in targets])
 
 
-def folds(examples: Sequence[Example]) -> dict[str, NDArray[np.float64]]:
-    """For each repository the weights that were fitted without it."""
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The weights of one mix, and by repository those that were fitted without it."""
+
+    weights: NDArray[np.float64]
+    without: Mapping[str, NDArray[np.float64]]
+
+    def with_kinds_of(self, other: Learned) -> Learned:
+        """The same, with the weights of KINDS from those of the other mix that have seen as little."""
+        by_name = {name: with_kinds_of(weights, other.without[name]) for name, weights in self.without.items()}
+        return Learned(with_kinds_of(self.weights, other.weights), by_name)
+
+
+def learn(examples: Sequence[Example], prior: Learned | None = None) -> Learned:
     names = dict.fromkeys(example.question.repository for example in examples)
-    return {name: fit(example for example in examples if example.question.repository != name) for name in names}
+    by_name = {
+        name: fit(
+            (example for example in examples if example.question.repository != name),
+            prior=prior.without[name] if prior else None,
+        )
+        for name in names
+    }
+    return Learned(fit(examples, prior=prior.weights if prior else None), by_name)
 
 
 def cross_validated(examples: Sequence[Example]) -> list[float]:
     """NDCG@10 over files of each example under weights that were fitted without its repository."""
-    weights = folds(examples)
+    weights = learn(examples).without
     return [file_ndcg(example, weights[example.question.repository]) for example in examples]
 
 
@@ -148,6 +180,24 @@ def without(examples: Iterable[Example], features: Iterable[str]) -> list[Exampl
     left_out = set(features)
     kept = np.array([feature not in left_out for feature in FEATURES], dtype=np.float64)
     return [replace(example, features=example.features * kept) for example in examples]
+
+
+def among_code(examples: Iterable[Example]) -> list[Example]:
+    """The same examples without the candidates that are tests, documentation, examples or prose."""
+    return [_rows(example, np.flatnonzero(~example.features[:, _KINDS].any(axis=1))) for example in examples]
+
+
+def _rows(example: Example, kept: NDArray[np.intp]) -> Example:
+    return replace(
+        example, paths=tuple(example.paths[i] for i in kept), features=example.features[kept], gains=example.gains[kept]
+    )
+
+
+def with_kinds_of(weights: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`weights` with the given weights of KINDS, in the proportion that they have there to those of WORDS."""
+    joined = weights.copy()
+    joined[_KINDS] = given[_KINDS] * (weights[_WORDS].sum() / given[_WORDS].sum())
+    return joined
 
 
 # --- the program ----------------------------------------------------------------------------------------------------
@@ -164,26 +214,23 @@ class Indexed:
 
 def main() -> None:
     options = _options()
-    indexed = [
-        Indexed(
-            repository,
-            index_source(repository, options.sources, options.index, vectors=repository.name in options.vectors),
-            repository.name in options.vectors,
-        )
-        for repository in read_dataset(options.dataset)
-    ]
-    embedded = [each for each in indexed if each.vectors]
-    learned: dict[str, NDArray[np.float64]] = {}
-    for mix, some, vectors in (("short", indexed, False), ("short_dense", embedded, True)):
+    indexed = [_indexed(repository, options) for repository in read_dataset(options.dataset)]
+    learned: dict[str, Learned] = {}
+    for ending, some in (("", indexed), ("_dense", [each for each in indexed if each.vectors])):
         if some:
-            learned[mix] = _learn(mix, some, options, vectors)
-    if options.clones:
-        asked = [_with_long_questions(each, options.clones) for each in indexed]
-        learned["long"] = _learn("long", asked, options, vectors=False)
-        if embedded:
-            learned["long_dense"] = _learn("long_dense", [each for each in asked if each.vectors], options, vectors=True)
+            learned[f"short{ending}"] = _learn_short(f"short{ending}", some, options, learned.get("short"))
+        if some and options.clones:
+            asked = [_with_long_questions(each, options.clones) for each in some]
+            learned[f"long{ending}"] = _learn_long(
+                f"long{ending}", asked, options, learned[f"short{ending}"], learned.get("long")
+            )
     if options.write:
         _write(learned)
+
+
+def _indexed(repository: BenchmarkRepository, options: argparse.Namespace) -> Indexed:
+    vectors = repository.name in options.vectors
+    return Indexed(repository, index_source(repository, options.sources, options.index, vectors=vectors), vectors)
 
 
 def _options() -> argparse.Namespace:
@@ -206,35 +253,48 @@ def _with_long_questions(each: Indexed, clones: Path) -> Indexed:
     return replace(each, repository=replace(each.repository, questions=questions))
 
 
-def _learn(mix: str, indexed: Sequence[Indexed], options: argparse.Namespace, vectors: bool) -> NDArray[np.float64]:
-    """Fit one mix, and print how good it is."""
-    examples = without(_examples(indexed, vectors), options.without)
-    answered = fmean(example.gains.any() for example in examples)
-    print(
-        f"\n{mix}: {len(examples)} questions of {len(indexed)} repositories; {answered:.3f} have an answer among the candidates"
-    )
-    by_fold = folds(examples)
-    for scope in ("whole", "root") if mix.startswith("short") else ("whole",):
-        _report(f"leave one out, {scope}", _ask(mix, indexed, by_fold, scope, vectors))
-    weights = fit(examples)
-    _report("in sample, whole", _ask(mix, indexed, dict.fromkeys(by_fold, weights), "whole", vectors))
-    _print_weights(examples, weights, options.ablate)
-    return weights
+def _learn_short(mix: str, indexed: Sequence[Indexed], options: argparse.Namespace, prior: Learned | None) -> Learned:
+    """Fit a mix to the dataset's questions, and print how good it is."""
+    examples = without(_examples(mix, indexed), options.without)
+    learned = learn(examples, prior)
+    if prior:
+        _report("as without vectors", _ask(mix, indexed, prior.without))
+    _report("leave one out, whole", _ask(mix, indexed, learned.without))
+    _report("leave one out, root", _ask(mix, indexed, learned.without, "root"))
+    _report("in sample, whole", _ask(mix, indexed, dict.fromkeys(learned.without, learned.weights)))
+    _print_weights(examples, learned.weights, options.ablate and not prior)
+    return learned
 
 
-def _examples(indexed: Sequence[Indexed], vectors: bool) -> list[Example]:
+def _learn_long(
+    mix: str, indexed: Sequence[Indexed], options: argparse.Namespace, short: Learned, prior: Learned | None
+) -> Learned:
+    """Fit a mix to long questions, and print how much better than the short one it answers them."""
+    examples = without(_examples(mix, indexed), options.without)
+    learned = learn(among_code(examples), prior).with_kinds_of(short)
+    body = np.eye(len(FEATURES))[FEATURES.index("body")]
+    _report("by words alone", _ask(mix, indexed, dict.fromkeys(learned.without, body)))
+    _report("with the short mix", _ask(mix, indexed, short.without))
+    _report("leave one out", _ask(mix, indexed, learned.without))
+    _print_weights(examples, learned.weights, ablate=False)
+    return learned
+
+
+def _examples(mix: str, indexed: Sequence[Indexed]) -> list[Example]:
     retriever = Retriever()
     examples = [
-        example_of(question, retriever.candidates(each.snapshot, question.text, vectors=vectors))
+        example_of(question, retriever.candidates(each.snapshot, question.text, vectors=mix.endswith("_dense")))
         for each in indexed
         for question in each.repository.questions
     ]
     retriever.close()
+    answered = fmean(example.gains.any() for example in examples)
+    print(f"\n{mix}: {len(examples)} questions of {len(indexed)} repositories; {answered:.3f} have a candidate that answers")
     return [example for example in examples if example.paths]
 
 
 def _ask(
-    mix: str, indexed: Sequence[Indexed], weights: Mapping[str, NDArray[np.float64]], scope: str, vectors: bool
+    mix: str, indexed: Sequence[Indexed], weights: Mapping[str, NDArray[np.float64]], scope: ScopeName = "whole"
 ) -> list[Outcome]:
     """Search each repository's questions with its own weights in this mix."""
     outcomes: list[Outcome] = []
@@ -242,7 +302,7 @@ def _ask(
         name = each.repository.name
         if name in weights:
             retriever = Retriever(mixes={**shipped_mixes(), mix: weights[name].tolist()})
-            found = answer(retriever, each.repository, each.snapshot, "root" if scope == "root" else "whole", vectors=vectors)
+            found = answer(retriever, each.repository, each.snapshot, scope, vectors=mix.endswith("_dense"))
             outcomes += [answered.outcome for answered in found]
             retriever.close()
     return outcomes
@@ -265,14 +325,14 @@ def _print_weights(examples: Sequence[Example], weights: NDArray[np.float64], ab
         print(f"  {feature:16}{weight:8.3f}{weight * width:10.3f}{cost}", flush=True)
 
 
-def _write(learned: Mapping[str, Sequence[float] | NDArray[np.float64]]) -> None:
-    mixes = {**shipped_mixes(), **learned}
+def _write(learned: Mapping[str, Learned]) -> None:
+    mixes = {**shipped_mixes(), **{mix: each.weights for mix, each in learned.items()}}
     rounded = {
         mix: {feature: round(float(weight), 4) for feature, weight in zip(FEATURES, weights, strict=True) if weight}
         for mix, weights in mixes.items()
     }
     WEIGHTS.write_text(json.dumps({"mixes": rounded}, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{WEIGHTS} written: {', '.join(learned)}")
+    print(f"\nwritten to {WEIGHTS}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from indexer.build import BuildRequest, Hooks, build_snapshot
+from indexer.errors import BuildCancelled
 from indexer.snapshot import SnapshotReader
 from indexer.types import BuildReport
 
@@ -64,6 +67,14 @@ class Bench:
         report = build_snapshot(self.request(**changes), hooks or Hooks())
         self.live = self.root / report.snapshot
         return report
+
+    def build_without_vectors(self) -> Path:
+        """The directory of a snapshot that is searchable and was stopped before FAISS was needed."""
+        published: list[Path] = []
+        with pytest.raises(BuildCancelled):
+            build_snapshot(self.request(), Hooks(published=published.append, cancelled=lambda: bool(published)))
+        (self.live,) = published
+        return self.live
 
     def build_anew(self) -> SnapshotReader:
         """A build of the same source with nothing to build on."""
