@@ -34,12 +34,12 @@ from assistant.chat_model import (
     http_client,
 )
 from assistant.circles import Circles
-from assistant.citations import Citation, CitationReader
+from assistant.citations import Citation, CitationReader, denies
 from assistant.endpoints import EMBEDDED_START_S, endpoints_for, ready_model, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
 from assistant.intent import Decision, choose_route
 from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
-from assistant.prompts import CLOSEST, NOTHING_FOUND, absent, fence_mark
+from assistant.prompts import CLOSEST, NOTHING_FOUND, UNVERIFIED, absent, fence_mark
 from indexer.retriever import Retriever
 from indexer.types import SearchResult
 
@@ -253,6 +253,9 @@ class _Writing:
             raise StreamBroken("The model ended without writing an answer; try again, or choose another model.")
         self._finished = finished
         await self._tell(self._reader.finish())
+        cited = self._reader.citations
+        if cited and all(citation.state != "verified" for citation in cited) and not denies(self._log.text):
+            await self._log.delta(f"\n\n{UNVERIFIED}")
 
     async def _tell(self, citations: Sequence[Citation]) -> None:
         for citation in citations:

@@ -558,6 +558,11 @@ def best_match(prose: str, evidence: Sequence[Evidence]) -> Evidence | None:
     return holding[0]
 
 
+def denies(text: str) -> bool:
+    """Whether an answer says itself that the passages don't hold it."""
+    return _DENIAL.search(text) is not None
+
+
 def _is_distinctive(name: str) -> bool:
     return len(name) >= 5 or any(not character.isalnum() for character in name)
 

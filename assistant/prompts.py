@@ -91,6 +91,10 @@ Question: Where are orders deleted?""",
 )
 
 REMINDER = "Answer briefly from these passages. End each sentence with the number of the passage that shows it, like [1]."
+UNVERIFIED = (
+    "None of this could be verified in the passages that it cites: the repository may not hold the answer. "
+    "Ask with names that occur in the code, or look at the passages."
+)
 NOTHING_FOUND = (
     "Nothing in this repository matches the question: the search found no passage for it, so there is nothing to answer from. "
     "Ask with names or words that occur in the code, or choose the general route."

@@ -23,7 +23,7 @@ from assistant.errors import (
     ModelUnreachable,
     StreamBroken,
 )
-from assistant.prompts import NOTHING_FOUND
+from assistant.prompts import NOTHING_FOUND, UNVERIFIED
 from indexer.retriever import Retriever
 from indexer.types import SearchResult
 from tests.assistant.test_answerer import until
@@ -315,6 +315,19 @@ async def test_the_embedded_model_goes_on_with_that_sentence(ask, embedded):
     assert prompts(embedded)[-1][-1] == {"role": "assistant", "content": opening}
     assert answer.log.text == opening + " the method `Cart.add_item` [1]."
     assert answer.last("citation")["state"] == "verified"
+
+
+async def test_an_answer_whose_citations_are_all_wrong_says_so_at_its_end(ask, server):
+    server.set(text="Items are encrypted with `bcrypt` [1].")
+    answer = await ask().done()
+    assert answer.log.text == f"Items are encrypted with `bcrypt` [1].\n\n{UNVERIFIED}"
+    assert answer.last("completed")["verified"] == 0
+
+
+@pytest.mark.parametrize("text", ["The passages do not show where `bcrypt` is [1].", "It is somewhere."])
+async def test_an_answer_that_admits_it_or_claims_nothing_is_left_as_it_is(ask, server, text):
+    server.set(text=text)
+    assert (await ask().done()).log.text == text
 
 
 async def test_an_unknown_word_beside_a_name_that_is_defined_here_is_not_held_against_the_question(ask, server):
