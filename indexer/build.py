@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from indexer import lexical_index
 from indexer.chunker import CHUNKER_VERSION
 from indexer.embedder import Embedder, embedded_texts, make_embedder, text_hash
 from indexer.embedding_cache import EmbeddingCache
@@ -185,7 +186,9 @@ def _is_same(previous: SnapshotReader, source: Source, listing: _Listing, embedd
     """Whether building again would give `previous` again."""
     manifest = previous.manifest
     made_from = (manifest.commit, manifest.ref, manifest.dirty, manifest.embedder)
-    if made_from != (source.commit, source.ref, source.dirty, embedder.name):
+    if made_from != (source.commit, source.ref, source.dirty, embedder.name) or not lexical_index.is_current(
+        previous.connection
+    ):
         return False
     skipped = previous.skipped()
     known = previous.blobs() | {path: blob for path, _, blob in skipped if blob}

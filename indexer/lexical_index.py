@@ -111,6 +111,15 @@ def _own_folder(path: str) -> str:
     return path.rpartition("/")[0]
 
 
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether this version of Sextant can search these tables."""
+    try:
+        LexicalIndex(db)
+    except SnapshotError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkHit:
     """A chunk and its BM25 score, higher is better."""

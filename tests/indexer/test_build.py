@@ -127,6 +127,15 @@ def test_a_snapshot_of_another_version_is_not_built_upon(bench):
     assert (second.snapshot != first.snapshot, second.embedded) == (True, 0)
 
 
+def test_a_snapshot_with_an_outdated_full_text_index_is_built_anew_without_embedding_anything(bench, monkeypatch):
+    monkeypatch.setattr("indexer.lexical_index.LEXICAL_VERSION", 0)
+    first = bench.build()
+    monkeypatch.undo()
+    second = bench.build()
+    assert (second.snapshot != first.snapshot, second.embedded) == (True, 0)
+    assert bench.build().snapshot == second.snapshot
+
+
 @pytest.mark.parametrize(
     ("files", "sentence"), [({}, "holds no files: there is nothing to index."), ({"a.bin": b"\0"}, r"skipped: 1 binary\)\.")]
 )
