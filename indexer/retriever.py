@@ -65,6 +65,16 @@ class Retriever:
         self._snapshots: OrderedDict[Path, _OpenSnapshot] = OrderedDict()
         self._lock = threading.Lock()
 
+    def problem(self) -> str | None:
+        """Why vectors can't be searched on this machine, in one sentence, or None. A worker asks when it starts."""
+        from indexer.vector_index import faiss_problem
+
+        return faiss_problem(self._device)
+
+    def warm_up(self, embedder: str) -> None:
+        """Load an embedder, which takes seconds, before the first question waits for it. Raises EmbedderError."""
+        self._embedder(embedder).encode_query("warm up")
+
     def search(
         self,
         snapshot_dir: Path,

@@ -41,5 +41,5 @@ def test_a_chat_template_writes_what_its_model_was_trained_on(template: str, exp
         {"role": "user", "content": "Why?"},
     ]
     # As vLLM renders them.
-    text = Template((ROOT / f"deploy/chat-templates/{template}.jinja").read_text(), trim_blocks=True, lstrip_blocks=True)
+    text = Template((ROOT / f"assistant/chat_templates/{template}.jinja").read_text(), trim_blocks=True, lstrip_blocks=True)
     assert text.render(messages=messages, bos_token="<s>", eos_token="</s>") == expected

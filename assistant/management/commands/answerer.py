@@ -7,22 +7,41 @@ also sees that an answerer is alive.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
 
 from assistant.answerer import Answerer
 from assistant.endpoints import watch_endpoints
+from indexer.errors import IndexerError
+from indexer.retriever import Retriever
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
     help = "Answer questions, until stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from assistant.answering import answer_question
+        from assistant.answering import answer_question, shared_retriever
 
+        retriever = shared_retriever()
+        if problem := retriever.problem():
+            raise CommandError(problem)
+        threading.Thread(target=warm_up, args=(retriever,), name="warm-up", daemon=True).start()
         asyncio.run(serve(Answerer(answer_question)))
+
+
+def warm_up(retriever: Retriever) -> None:
+    """In a thread of its own: answering begins at once, and the first question finds torch and the embedder loaded."""
+    try:
+        retriever.warm_up(settings.EMBEDDER)
+    except IndexerError as error:
+        logger.warning("searching without vectors: %s", error)
 
 
 async def serve(answerer: Answerer) -> None:

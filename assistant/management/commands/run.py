@@ -40,7 +40,8 @@ class Command(BaseCommand):
         runner.loop()
 
     def _commands(self) -> dict[str, str]:
-        web = f"-m uvicorn assistant.asgi:application --host {settings.HOST} --port {settings.PORT} --lifespan off --log-level warning"
+        where = f"--host {settings.HOST} --port {settings.PORT}"
+        web = f"-m uvicorn assistant.asgi:application {where} --lifespan off --log-level warning"
         commands = {"web": web, "answerer": "manage.py answerer", "indexer": "manage.py indexer"}
         if settings.EMBEDDED_MODEL != "off" and not settings.CODE_MODEL_URL:
             commands["model"] = "manage.py model_server"
