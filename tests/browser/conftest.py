@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
+# A busy machine may be slow; a test that passes doesn't wait.
+expect.set_options(timeout=20_000)
 # As root, without a network: no sandbox, and nothing that Chromium would look up by itself.
 ARGUMENTS = [
     "--no-sandbox",
