@@ -70,7 +70,7 @@ def retry(user: Any, message: Retry) -> Asked:
     try:
         with transaction.atomic():
             old = _answer_of(user, message.of)
-            _must_be_searchable(old.conversation.repository)
+            _must_be_searchable(_locked(user, old.conversation_id).repository)
             return _enqueue(
                 Answer(
                     id=message.answer,
@@ -108,10 +108,11 @@ def rename(user: Any, conversation_id: UUID, title: str) -> str:
 
 def delete(user: Any, conversation_id: UUID) -> None:
     """Delete a conversation and its answers; a worker that writes one of them loses its lease. BadRequest if none such."""
-    conversation = Conversation.objects.visible_to(user).filter(pk=conversation_id).first()
-    if conversation is None:
-        raise BadRequest("There is no such conversation.")
-    conversation.delete()
+    with transaction.atomic():
+        conversation = _locked(user, conversation_id)
+        # Locked too, in the workers' order: a worker that writes now would leave events without an answer.
+        list(conversation.answers.select_for_update().order_by("pk").values_list("pk"))
+        conversation.delete()
 
 
 def _already_asked(user: Any, answer_id: UUID) -> Asked | None:
@@ -133,16 +134,23 @@ def _asked_meanwhile(user: Any, answer_id: UUID) -> Asked:
 
 def _conversation_for(user: Any, message: Ask) -> Conversation:
     if message.conversation is None:
+        if not message.repository:
+            raise BadRequest("Say which repository the question is about.")
         repository = Repository.objects.visible_to(user).filter(name=message.repository).first()
         if repository is None:
             raise BadRequest(f"There is no repository {message.repository!r}.")
         return Conversation.objects.create(owner=user, repository=repository, title=title_of(message.question))
-    # The row's lock keeps two questions asked at once from getting one number.
-    found = Conversation.objects.visible_to(user).select_for_update(of=("self",)).filter(pk=message.conversation).first()
-    if found is None:
-        raise BadRequest("There is no such conversation.")
+    found = _locked(user, message.conversation)
     if message.repository and message.repository != found.repository.name:
         raise BadRequest(f"This conversation is about {found.repository.name}: begin a new one for {message.repository}.")
+    return found
+
+
+def _locked(user: Any, conversation_id: UUID) -> Conversation:
+    """The conversation, which nobody else adds to or deletes until the transaction ends: its numbers stay distinct."""
+    found = Conversation.objects.visible_to(user).select_for_update(of=("self",)).filter(pk=conversation_id).first()
+    if found is None:
+        raise BadRequest("There is no such conversation.")
     return found
 
 

@@ -60,14 +60,20 @@ def parse(sent: Any) -> Message:
         raise BadRequest("A message must be a JSON object.")
     kind = sent.get("type")
     if not isinstance(kind, str) or kind not in _SHAPES:
-        raise BadRequest(f"There is no message of type {kind!r}.")
+        raise BadRequest(f"There is no message of type {_quoted(kind)}.")
     shape, readers, required = _SHAPES[kind]
     fields = {name: value for name, value in sent.items() if name != "type"}
     if unknown := sorted(fields.keys() - readers.keys()):
-        raise BadRequest(f"A message of type {kind!r} has no field {unknown[0]!r}.")
+        raise BadRequest(f"A message of type {kind!r} has no field {_quoted(unknown[0])}.")
     if missing := sorted(required - fields.keys()):
         raise BadRequest(f"A message of type {kind!r} needs the field {missing[0]!r}.")
     return shape(**{name: readers[name](name, value) for name, value in fields.items()})
+
+
+def _quoted(value: Any) -> str:
+    """`value` as Python writes it, cut to what fits a sentence."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def answer_id(sent: Any) -> str | None:
