@@ -12,6 +12,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from django.db import Error as DatabaseError
 
 from assistant import conversations, messages
 from assistant.errors import BadRequest
-from assistant.follower import Follower
+from assistant.follower import ConversationGone, Follower
 from assistant.messages import Ask, Message, Open, Retry, Stop
 from assistant.notices import tell
 
@@ -31,9 +32,13 @@ T = TypeVar("T")
 INBOX = 64
 """Messages of one page that wait. A page sends one for each press of a key or button."""
 
-NOT_SIGNED_IN, NOT_JSON, TOO_MUCH = 4401, 4400, 1008
+NOT_SIGNED_IN, NOT_JSON, TOO_MUCH, FAILED = 4401, 4400, 1008, 1011
 NO_CONVERSATION = "There is no such conversation."
 DATABASE_BUSY = "The database doesn't answer at the moment: try again."
+
+
+class PageGone(Exception):
+    """The page closed its end while it was being written to; its `disconnect` is on the way."""
 
 
 class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -60,19 +65,28 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             return
         try:
             sent = json.loads(text_data or "")
-        except ValueError:
-            await self.close(code=NOT_JSON)
+        except (ValueError, RecursionError):
+            await self._close(NOT_JSON)
             return
         if len(self._inbox) == INBOX:
-            await self.close(code=TOO_MUCH)
+            await self._close(TOO_MUCH)
             return
         self._inbox.append(sent)
         self._woken.set()
 
     async def disconnect(self, code: int) -> None:
-        if self._session is not None:
-            self._session.cancel()
-            await asyncio.wait([self._session])
+        await self._end_session()
+
+    async def _close(self, code: int) -> None:
+        """Close from our side: nothing is sent after that, and what still comes isn't heard."""
+        await self._end_session()
+        await self.close(code=code)
+
+    async def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.cancel()
+            await asyncio.wait([session])
 
     async def _serve(self) -> None:
         try:
@@ -81,19 +95,23 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 while self._inbox:
                     await self._obey(self._inbox.popleft())
                 await self._relay()
+        except PageGone:
+            logger.debug("a page closed its connection in mid-answer")
         except Exception:
             logger.exception("a page's connection failed")
-            await self.close(code=1011)
+            self._session = None
+            with suppress(OSError):
+                await self.close(code=FAILED)
         finally:
             await self._leave()
 
     async def _wait(self) -> None:
         """Until something was sent, a notice has come, or it is time to ask the database."""
         timeout_s = self._follower.interval_s if self._follower else None
-        try:
-            await asyncio.wait_for(self._woken.wait(), timeout_s)
-        except TimeoutError:
-            return
+        # Not wait_for, which before Python 3.12 loses a cancellation that comes together with what it waits for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._woken.wait()
         self._woken.clear()
 
     async def _relay(self) -> None:
@@ -102,7 +120,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             async for message in self._follower.news():
                 await self._send(message)
-        except LookupError:
+        except ConversationGone:
             await self._leave()
             await self._refuse(NO_CONVERSATION, None)
 
@@ -166,4 +184,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._send({"type": "error", "message": message, "answer": answer})
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(message, separators=(",", ":")))
+        try:
+            await self.send(text_data=json.dumps(message, separators=(",", ":")))
+        except OSError as error:
+            raise PageGone from error

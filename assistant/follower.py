@@ -68,6 +68,10 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
+class ConversationGone(Exception):
+    """It was deleted, or its reader has lost the right to it."""
+
+
 class Position:
     """How far one reader is in the logs of a conversation: the rule that nothing is skipped and nothing comes twice."""
 
@@ -139,7 +143,7 @@ class Follower:
             yield message
 
     async def news(self) -> AsyncIterator[dict[str, Any]]:
-        """What has come since the last time. LookupError when the conversation is gone."""
+        """What has come since the last time. Raises ConversationGone."""
         notices = self._notices.take()
         if notices and self._position.reached_by(notices, self._known) and not self._is_due:
             for message in notices:
@@ -149,7 +153,7 @@ class Follower:
         try:
             found = await self._look()
             if found is None:
-                raise LookupError(self.conversation)
+                raise ConversationGone
             async for message in self._from_database(found):
                 yield message
         except DatabaseError as error:
@@ -169,15 +173,15 @@ class Follower:
         self._looked_at, self._broken = time.monotonic(), False
         return found
 
-    async def _from_database(self, found: Look) -> AsyncIterator[dict[str, Any]]:
-        self._running = any(answer.state not in Answer.FINAL_STATES for answer in found.answers)
-        for answer in found.answers:
-            if answer.pk not in self._known:
-                self._known.add(answer.pk)
-                yield {"type": "answer", "conversation": str(self.conversation), "answer": answer_json(answer)}
-        more: Look | None = found
-        while more is not None and more.events:
-            for event in more.events:
+    async def _from_database(self, found: Look | None) -> AsyncIterator[dict[str, Any]]:
+        """What `found` brings, and then all that follows it: each answer before the first of its events."""
+        while found is not None:
+            self._running = any(answer.state not in Answer.FINAL_STATES for answer in found.answers)
+            for answer in found.answers:
+                if answer.pk not in self._known:
+                    self._known.add(answer.pk)
+                    yield {"type": "answer", "conversation": str(self.conversation), "answer": answer_json(answer)}
+            for event in found.events:
                 self._position.advance(event.answer, event.seq)
                 yield event.as_json()
-            more = await self._look() if len(more.events) == PAGE else None
+            found = await self._look() if len(found.events) == PAGE else None

@@ -24,6 +24,7 @@ from assistant.events import Event
 
 logger = logging.getLogger(__name__)
 
+# With asyncio.timeout, since wait_for loses a cancellation that comes together with a result before Python 3.12.
 LAYER_TIMEOUT_S = 2.0
 RETRY_EVERY_S = 5.0
 BACKLOG = 1000
@@ -58,8 +59,8 @@ async def tell(conversation: UUID, events: Sequence[Event] = ()) -> None:
     """Tell whoever follows `conversation` that `events` were written, or just that something is new."""
     notice = {"type": "log.grown", "events": [event.as_json() for event in events]}
     try:
-        layer = get_channel_layer()
-        await asyncio.wait_for(layer.group_send(group(conversation), notice), LAYER_TIMEOUT_S)
+        async with asyncio.timeout(LAYER_TIMEOUT_S):
+            await get_channel_layer().group_send(group(conversation), notice)
     except Exception as error:
         _complain("telling of new events", error)
 
@@ -82,7 +83,8 @@ class Announcer:
     async def drain(self) -> None:
         """Wait until everything has been told, but not for long."""
         try:
-            await asyncio.wait_for(self._waiting.join(), LAYER_TIMEOUT_S)
+            async with asyncio.timeout(LAYER_TIMEOUT_S):
+                await self._waiting.join()
         except TimeoutError as error:
             _complain("telling the last events", error)
 
@@ -114,8 +116,9 @@ class Subscription:
         while True:
             try:
                 layer = get_channel_layer()
-                channel = await asyncio.wait_for(layer.new_channel(), LAYER_TIMEOUT_S)
-                await asyncio.wait_for(layer.group_add(group(self._conversation), channel), LAYER_TIMEOUT_S)
+                async with asyncio.timeout(LAYER_TIMEOUT_S):
+                    channel = await layer.new_channel()
+                    await layer.group_add(group(self._conversation), channel)
                 await self._receive(layer, channel)
             except Exception as error:
                 _complain("listening for new events", error)
@@ -135,7 +138,8 @@ class Subscription:
 
     async def _leave(self, layer: Any, channel: str) -> None:
         try:
-            await asyncio.wait_for(layer.group_discard(group(self._conversation), channel), LAYER_TIMEOUT_S)
+            async with asyncio.timeout(LAYER_TIMEOUT_S):
+                await layer.group_discard(group(self._conversation), channel)
         except Exception as error:
             _complain("leaving a conversation", error)
 
