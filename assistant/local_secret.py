@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 
@@ -12,10 +13,12 @@ def local_secret_key(data_dir: Path) -> str:
     path = data_dir / "secret_key"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"secret_key.{os.getpid()}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(50))
+        # A name of its own: processes in containers that share the folder may have the same process id.
+        descriptor, name = tempfile.mkstemp(prefix="secret_key.", dir=data_dir)  # for the owner only
+        os.close(descriptor)
+        fresh = Path(name)
         try:
+            fresh.write_text(secrets.token_urlsafe(50))
             os.link(fresh, path)  # fails where another process was first, whose key then counts
         except FileExistsError:
             pass
