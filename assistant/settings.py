@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from environs import Env, EnvError
+from environs import Env, EnvError, ValidationError
 
 from assistant.local_secret import local_secret_key
 
@@ -30,7 +30,7 @@ def _is_loopback(host: str) -> bool:
 def _one_of(*choices: str) -> Any:
     def check(value: str) -> None:
         if value not in choices:
-            raise EnvError(f"must be one of {', '.join(choices)}, not {value!r}")
+            raise ValidationError(f"It must be one of {', '.join(choices)}.")
 
     return check
 
@@ -92,6 +92,8 @@ try:
     INDEX_LEASE_S = env.float("INDEX_LEASE_S", default=30.0)
 except (EnvError, ValueError) as error:
     sys.exit(f"Sextant can't start: {error}")
+except OSError as error:
+    sys.exit(f"Sextant can't start: it can't keep its files in {DATA_DIR} ({error.strerror}). Set SEXTANT_DATA_DIR.")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -167,7 +169,10 @@ def _database(url: str) -> dict[str, Any]:
     sys.exit("Sextant can't start: SEXTANT_DATABASE_URL must begin with sqlite:/// or postgresql://.")
 
 
-DATABASES = {"default": _database(DATABASE_URL)}
+try:
+    DATABASES = {"default": _database(DATABASE_URL)}
+except ValueError as error:
+    sys.exit(f"Sextant can't start: SEXTANT_DATABASE_URL can't be read: {error}")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Without Redis each process has its own layer, and consumers find new events by polling the database.
