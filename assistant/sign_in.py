@@ -12,6 +12,7 @@ The middleware and the WebSocket wrapper below apply the same rule.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,17 +23,20 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.urls import reverse
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[Any]]
 
 LOCAL_USER = "local"
+NAME_AND_PORT = re.compile(r"([a-z0-9.-]+|\[[a-z0-9:.]+\])(?::[0-9]+)?", re.IGNORECASE)
 
 
 def is_loopback(host: str) -> bool:
     """Whether `host` (a name or address, with or without a port) can only mean this machine."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
+    match = NAME_AND_PORT.fullmatch(host)
+    name = match[1].strip("[]") if match else host  # an IPv6 address without brackets has no port
+    if name.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(name).is_loopback
@@ -60,7 +64,7 @@ class SignInMiddleware(LoginRequiredMiddleware):
                 raise PermissionDenied("Without sign-in this page opens only under localhost.")
             request.user = local_user()
             return None
-        if request.path.endswith(".json") and not request.user.is_authenticated:
+        if request.path == reverse("status") and not request.user.is_authenticated:
             return JsonResponse({"message": "Sign in first."}, status=401)
         return super().process_view(request, view_func, view_args, view_kwargs)
 
