@@ -42,8 +42,8 @@ class Socket:
     def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
         from assistant.asgi import application
 
-        scope = {"type": "websocket", "path": "/ws/", "query_string": b"", "headers": headers, "subprotocols": []}
-        self.application = ApplicationCommunicator(application, scope)
+        self.scope = {"type": "websocket", "path": "/ws/", "query_string": b"", "headers": headers, "subprotocols": []}
+        self.application = ApplicationCommunicator(application, self.scope)
 
     async def connect(self) -> bool:
         """Whether the server accepts."""
