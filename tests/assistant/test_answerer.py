@@ -34,8 +34,11 @@ async def working(answerer=None) -> AsyncIterator[Answerer]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> None:
+    """Polls, since what is waited for happens in the database, mostly through another thread or process."""
     async with asyncio.timeout(timeout_s):
-        while not await condition():
+        while True:
+            if await condition():
+                return
             await asyncio.sleep(0.01)
 
 

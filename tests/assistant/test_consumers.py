@@ -349,18 +349,28 @@ async def test_nothing_is_sent_after_the_connection_was_closed(user, conversatio
         assert line.sent[-1] == {"type": "websocket.close", "code": 4400}
 
 
-async def test_a_disconnect_is_heard_at_whatever_moment_it_comes(user, conversation):
+async def test_a_disconnect_is_heard_at_whatever_moment_it_comes(user, conversation, monkeypatch):
     """Even in the very step in which the session wakes up for a message: for every number of steps between the two."""
+    opening = json.dumps({"type": "open", "conversation": str(conversation.pk)})
+    looking = asyncio.Event()
+
+    async def no_news(follower):
+        looking.set()
+        return
+        yield
+
+    async def drop(message) -> None:
+        return
+
+    monkeypatch.setattr(consumers.Follower, "news", no_news)
     for steps in range(12):
+        looking.clear()
         consumer = ConversationConsumer()
-        consumer.scope = {"user": user}
-
-        async def drop(message) -> None:
-            return
-
-        consumer.base_send = drop
+        consumer.scope, consumer.base_send = {"user": user}, drop
         await consumer.connect()
-        await asyncio.sleep(0)  # it waits now
+        await consumer.receive(opening)
+        await looking.wait()  # and from then on it waits for a message, or for the time to look again
+        await asyncio.sleep(0)
         await consumer.receive("{}")
         for _ in range(steps):
             await asyncio.sleep(0)
