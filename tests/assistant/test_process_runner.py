@@ -1,0 +1,194 @@
+"""The whole of `manage.py run`: it says when the page answers, keeps its processes alive, and leaves none behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.processes import ROOT, environment, free_port, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+class Run:
+    """`manage.py run` over its own data folder, with what it prints in a file."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.url = f"http://127.0.0.1:{settings['SEXTANT_PORT']}"
+        self._output = folder / "output.txt"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "run"],
+                cwd=ROOT,
+                env=environment(folder / "data", SEXTANT_OFFLINE="1", PYTHONUNBUFFERED="1", **settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._seen: set[psutil.Process] = set()
+
+    def printed(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    def tree(self) -> set[psutil.Process]:
+        """Every process that descends from the runner now."""
+        now = set(psutil.Process(self.process.pid).children(recursive=True))
+        self._seen |= now
+        return now
+
+    def program(self, words: str) -> psutil.Process | None:
+        """The one process of the tree whose command line has `words`, after its shell has become it."""
+        for process in self.tree():
+            try:
+                command = process.cmdline()
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+            if command[:1] == [sys.executable] and words in " ".join(command):
+                return process
+        return None
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def wait_until_it_is_up(self) -> None:
+        wait_until(lambda: "Sextant is at" in self.printed() or self.process.poll() is not None, "the page to answer")
+        assert "Sextant is at" in self.printed(), self.printed()
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.tree()
+            self.process.kill()
+            self.process.wait(timeout=10)
+        for process in self._seen:
+            if process.is_running():
+                process.kill()
+
+
+def gone(process: psutil.Process) -> bool:
+    """A process that has ended counts, whether or not somebody has asked for its status yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+StartRun = Callable[..., Run]
+
+
+@pytest.fixture
+def start_run(tmp_path: Path) -> Iterator[StartRun]:
+    running: list[Run] = []
+
+    def start(**settings: str) -> Run:
+        ports = {"SEXTANT_PORT": str(free_port()), "SEXTANT_EMBEDDED_PORT": str(free_port())}
+        running.append(Run(tmp_path, **{**ports, "SEXTANT_EMBEDDED_MODEL": "demonstration", **settings}))
+        return running[-1]
+
+    yield start
+    for run in running:
+        run.end()
+
+
+PROGRAMS = ("uvicorn", "manage.py answerer", "manage.py indexer", "manage.py model_server")
+
+
+def wait_for_programs(run: Run, programs: tuple[str, ...] = PROGRAMS) -> set[psutil.Process]:
+    for words in programs:
+        wait_until(lambda words=words: run.program(words) is not None, f"{words} to run")  # type: ignore[misc]
+    return run.tree()
+
+
+def test_one_command_runs_everything_until_ctrl_c(demonstration_weights: Path, start_run: StartRun) -> None:
+    run = start_run()
+    run.wait_until_it_is_up()
+    assert f"Sextant is at {run.url}/" in run.printed()
+    assert httpx.get(f"{run.url}/healthz").text == "ok\n"
+    tree = wait_for_programs(run)
+    assert len(tree) >= len(PROGRAMS)
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(timeout=30) == 0, run.printed()
+    wait_until(lambda: all(gone(process) for process in tree), "every process to end")
+    assert "Traceback" not in run.printed()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_closed_terminal_leaves_no_process(start_run: StartRun, number: signal.Signals) -> None:
+    run = start_run(SEXTANT_EMBEDDED_MODEL="off")
+    run.wait_until_it_is_up()
+    tree = wait_for_programs(run, PROGRAMS[:3])
+    run.process.send_signal(number)
+    run.process.wait(timeout=30)
+    wait_until(lambda: all(gone(process) for process in tree), "every process to end")
+
+
+def test_a_runner_that_is_killed_leaves_no_process(demonstration_weights: Path, start_run: StartRun) -> None:
+    run = start_run()
+    run.wait_until_it_is_up()
+    tree = wait_for_programs(run)
+    run.process.kill()
+    run.process.wait(timeout=10)
+    wait_until(lambda: all(gone(process) for process in tree), "every process to end")
+    assert not run.answers()
+
+
+def test_a_process_that_is_killed_is_started_again(start_run: StartRun) -> None:
+    run = start_run(SEXTANT_EMBEDDED_MODEL="off")
+    run.wait_until_it_is_up()
+    wait_for_programs(run, PROGRAMS[:3])
+    others = {words: run.program(words) for words in PROGRAMS[1:3]}
+    web = run.program("uvicorn")
+    assert web is not None
+    web.kill()
+    wait_until(lambda: gone(web), "the web process to end")
+    wait_until(run.answers, "the page to answer again")
+    again = run.program("uvicorn")
+    assert again is not None
+    assert again != web
+    wait_until(lambda: "web was ended by SIGKILL; it starts again in 1 s." in run.printed(), "a line that says so")
+    assert {words: run.program(words) for words in PROGRAMS[1:3]} == others
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(timeout=30) == 0
+    assert gone(again)
+
+
+@pytest.mark.parametrize("setting", ["SEXTANT_PORT", "SEXTANT_EMBEDDED_PORT"])
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, setting: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ports = {"SEXTANT_PORT": str(free_port()), "SEXTANT_EMBEDDED_PORT": str(free_port()), setting: port}
+        done = subprocess.run(
+            [sys.executable, "manage.py", "run"],
+            cwd=ROOT,
+            env=environment(tmp_path / "data", SEXTANT_OFFLINE="1", **ports),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert f"Port {port} can't be used" in line
+    assert line.endswith(f"or set {setting}.")
+
+
+def test_with_a_model_server_of_ones_own_none_is_started(start_run: StartRun) -> None:
+    run = start_run(SEXTANT_CODE_MODEL_URL=f"http://127.0.0.1:{free_port()}/v1", SEXTANT_CODE_MODEL_NAME="coder")
+    run.wait_until_it_is_up()
+    wait_for_programs(run, PROGRAMS[:3])
+    assert run.program("model_server") is None
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(timeout=30) == 0
