@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+
+# whitenoise reads static files from the disk, which doesn't keep a coroutine waiting.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators", category=Warning)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
 

@@ -68,17 +68,11 @@ async def _answer(job: AnswerJob, terminal: Terminal) -> None:
 def _snapshot(name: str) -> Snapshot:
     """The live snapshot of that repository, as an administrator sees it: who may run this may read the database anyway."""
     try:
-        visible = Repository.objects.visible_to(User(is_superuser=True))
-        repository = visible.select_related("live_snapshot").filter(name=name).first()
-        names = "" if repository else ", ".join(visible.values_list("name", flat=True)[:10])
+        return Repository.objects.visible_to(User(is_superuser=True)).live_snapshot_of(name)
+    except IndexerError as error:
+        raise CommandError(str(error)) from error
     except DatabaseError as error:
         raise CommandError(f"The database can't be read ({error}): run `manage.py prepare` first.") from error
-    if repository is None:
-        known = f"; there are {names}" if names else ""
-        raise CommandError(f"There is no repository {name!r}{known}: index it with `manage.py index_repo`.")
-    if repository.live_snapshot is None:
-        raise CommandError(f"{name} is not indexed yet: run `manage.py index_repo {repository.source} --name {name}`.")
-    return repository.live_snapshot
 
 
 def _job(snapshot: Snapshot, question: str, model: str) -> AnswerJob:
