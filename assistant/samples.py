@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,7 +62,7 @@ def samples(snapshot_dir: Path) -> tuple[Sample, ...]:
     """Four to six questions where the repository has that many definitions to ask about; none when it can't be read."""
     try:
         return _samples(snapshot_dir)
-    except IndexerError as error:
+    except (IndexerError, sqlite3.Error) as error:
         logger.warning("%s: no sample questions: %s", snapshot_dir.name, error)
         return ()
 

@@ -24,6 +24,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[Any]]
@@ -62,11 +63,19 @@ class SignInMiddleware(LoginRequiredMiddleware):
         if settings.SIGN_IN == "free":
             if not is_loopback(request.get_host()):
                 raise PermissionDenied("Without sign-in this page opens only under localhost.")
-            request.user = local_user()
+            # Lazy, so that /healthz can say by itself that the database doesn't answer.
+            request.user = SimpleLazyObject(local_user)  # type: ignore[assignment]
             return None
-        if request.path == reverse("status") and not request.user.is_authenticated:
+        to_sign_in = super().process_view(request, view_func, view_args, view_kwargs)
+        if to_sign_in is not None and _is_script(request):
             return JsonResponse({"message": "Sign in first."}, status=401)
-        return super().process_view(request, view_func, view_args, view_kwargs)
+        return to_sign_in
+
+
+def _is_script(request: HttpRequest) -> bool:
+    """Whether a page's script asks: it would follow a redirect to the sign-in page, and take that for success."""
+    preferred = request.get_preferred_type(["text/html", "application/json"])
+    return request.path == reverse("status") or preferred == "application/json"
 
 
 class SocketSignIn:

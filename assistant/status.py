@@ -19,7 +19,6 @@ FRESH_S = 10
 
 ROUTES = ("code", "general")
 UNKNOWN = {"state": "unknown", "message": "", "percent": None, "model": "", "context": None, "demonstration": False}
-ACTIVE = (IndexJob.State.QUEUED, IndexJob.State.RUNNING)
 
 
 def status(repository: Repository | None) -> dict[str, Any]:
@@ -67,8 +66,10 @@ def _repository(repository: Repository) -> dict[str, Any]:
 
 
 def _job(repository: Repository) -> dict[str, Any] | None:
-    """The job that runs or waits, or the last one if that failed: a failure stays in sight until a build succeeds."""
-    job = repository.jobs.first()
-    if job is None or job.state not in (*ACTIVE, IndexJob.State.FAILED):
+    """The job that runs, or else waits, or the last one if that failed: a failure stays in sight until a build succeeds."""
+    jobs = repository.jobs.all()
+    # Another may have been queued behind the one that runs, which is the one with something to tell.
+    job = jobs.filter(state=IndexJob.State.RUNNING).first() or jobs.first()
+    if job is None or job.state == IndexJob.State.COMPLETED:
         return None
     return {"state": job.state, "stage": job.stage, "done": job.done, "total": job.total, "message": job.message}

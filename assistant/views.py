@@ -82,8 +82,7 @@ def status_json(request: HttpRequest) -> JsonResponse:
     """docs/protocol.md. An unknown repository is 404; none at all leaves that part null."""
     repository = None
     if name := request.GET.get("repository"):
-        repositories = Repository.objects.visible_to(request.user).select_related("live_snapshot")
-        repository = _named(repositories.filter(name=name), name)
+        repository = _named(Repository.objects.visible_to(request.user).select_related("live_snapshot"), name)
     return JsonResponse(status(repository), headers={"Cache-Control": "no-store"})
 
 
@@ -92,10 +91,10 @@ def source(request: HttpRequest, name: str, snapshot_id: UUID, path: str) -> Htt
     """A file as the snapshot has it."""
     snapshot = (
         Snapshot.objects.select_related("repository")
-        .filter(pk=snapshot_id, repository__name=name, repository__in=Repository.objects.visible_to(request.user))
+        .filter(pk=snapshot_id, repository__in=Repository.objects.visible_to(request.user))
         .first()
     )
-    if snapshot is None:
+    if snapshot is None or snapshot.repository.name != name:
         raise Http404("There is no such snapshot.")
     try:
         with SnapshotReader(snapshot.directory) as reader:
@@ -169,6 +168,7 @@ def _repository(repository: Repository) -> dict[str, Any]:
 
 
 def _named(repositories: Iterable[Repository], name: str) -> Repository:
+    """Compared here, not in a query: PostgreSQL refuses a name that no database can keep, such as one with NUL."""
     for repository in repositories:
         if repository.name == name:
             return repository

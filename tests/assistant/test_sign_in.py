@@ -206,6 +206,13 @@ def test_with_sign_in_status_is_refused_in_json(db: None, required: None, client
     assert answer.json() == {"message": "Sign in first."}
 
 
+def test_with_sign_in_a_script_whose_session_has_ended_is_refused_in_json(db: None, required: None, client: Client) -> None:
+    """A redirect would lead it to the sign-in page, and there to a status of 200."""
+    for name in ("rename", "delete"):
+        answer = client.post(reverse(name, args=(uuid4(),)), headers={"accept": "application/json"})
+        assert (answer.status_code, answer.json()) == (401, {"message": "Sign in first."})
+
+
 def test_with_sign_in_a_source_file_that_ends_in_json_leads_to_the_sign_in_page(
     db: None, required: None, client: Client
 ) -> None:
@@ -231,8 +238,9 @@ def test_with_sign_in_a_wrong_password_opens_nothing(db: None, required: None, c
 @pytest.mark.parametrize("way", ["free", "required"])
 def test_health_is_open_to_all(db: None, settings: Any, client: Client, way: str) -> None:
     settings.SIGN_IN = way
-    answer = client.get("/healthz")
-    assert (answer.status_code, answer.content) == (200, b"ok\n")
+    for accepted in ("*/*", "application/json"):
+        answer = client.get("/healthz", headers={"accept": accepted})
+        assert (answer.status_code, answer.content) == (200, b"ok\n")
 
 
 # --- what must hold before the web process starts -----------------------------------------------------------------------

@@ -66,6 +66,14 @@ def test_a_repository_that_was_never_indexed_tells_its_job(repository) -> None:
     assert told["job"] == {"state": "running", "stage": "parsing", "done": 3, "total": 9, "message": ""}
 
 
+def test_a_build_that_runs_is_told_even_when_another_waits_behind_it(repository) -> None:
+    IndexJob.objects.create(repository=repository, state="running", stage="embedding", done=3, total=9)
+    IndexJob.objects.create(repository=repository, state="queued")
+    assert status(repository)["repository"]["job"]["state"] == "running"
+    IndexJob.objects.filter(state="running").update(state="completed")
+    assert status(repository)["repository"]["job"]["state"] == "queued"
+
+
 def test_a_failed_build_stays_in_sight_until_one_succeeds(repository) -> None:
     IndexJob.objects.create(repository=repository, state="failed", message="The disk is full.")
     assert status(repository)["repository"]["job"]["message"] == "The disk is full."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.urls import reverse
@@ -166,7 +168,43 @@ def test_the_page_still_opens_when_the_snapshot_behind_it_is_gone(browser, repos
     assert page.status_code == 200 and list(page.context["samples"]) == []
 
 
-def test_health_is_the_database_answering(client, db, monkeypatch) -> None:
+def test_the_page_still_opens_when_the_snapshot_behind_it_is_damaged(browser, indexed) -> None:
+    (indexed.directory / "chunks.sqlite3").write_bytes(b"not a database" * 1000)
+    page = browser.get("/?repository=harbor")
+    assert page.status_code == 200 and list(page.context["samples"]) == []
+
+
+@pytest.mark.event_log
+def test_names_that_no_database_can_keep_are_not_found(browser, repository) -> None:
+    name = "harbor%00"
+    snapshot = repository.live_snapshot.pk
+    for address in (f"/?repository={name}", f"/status.json?repository={name}", f"/source/{name}/{snapshot}/greetings.py"):
+        assert browser.get(address).status_code == 404, address
+
+
+def test_the_page_names_its_files_by_what_is_in_them(browser, tmp_path, settings) -> None:
+    """As it is after `collectstatic`: a script's imports too lead to names that a browser may keep for ever."""
+    settings.STATIC_ROOT = tmp_path
+    storage = settings.STORAGES["staticfiles"]["BACKEND"]
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}  # made anew
+    call_command("collectstatic", interactive=False, verbosity=0)
+    names = re.findall(r'(?:src|href)="/static/([^"]+)"', browser.get("/").content.decode())
+    assert any(name.endswith(".js") for name in names) and any(name.endswith(".css") for name in names)
+    for name in names:
+        assert re.search(r"\.[0-9a-f]{12}\.\w+$", name), name
+        assert (tmp_path / name).is_file()
+    script = next(tmp_path / name for name in names if name.startswith("js/page."))
+    imports = re.findall(r'from "\./([^"]+)"', script.read_text())
+    assert imports
+    for name in imports:
+        assert re.search(r"\.[0-9a-f]{12}\.js$", name), name
+        assert (script.parent / name).is_file()
+
+
+@pytest.mark.parametrize("sign_in", ["free", "required"])
+def test_health_is_the_database_answering(client, db, monkeypatch, settings, sign_in) -> None:
+    settings.SIGN_IN, settings.ALLOWED_HOSTS = sign_in, ["localhost"]
+    client.defaults["HTTP_HOST"] = "localhost"
     assert client.get("/healthz").status_code == 200
 
     def gone() -> None:
