@@ -143,14 +143,29 @@ class Runner(Manager):  # type: ignore[misc]
         if self.stopping.is_set():
             return
         self.stopping.set()
-        super().terminate()
+        threading.Thread(target=self._ask_to_end, daemon=True).start()
         killer = threading.Timer(5.0, self.kill)
         killer.daemon = True
         killer.start()
 
+    def _ask_to_end(self) -> None:
+        """SIGTERM, once, to every process, and to one that is only just starting as soon as its id is known."""
+        waiting = list(self._processes.values())
+        while waiting:
+            for process in [process for process in waiting if "pid" in process]:
+                waiting.remove(process)
+                if "returncode" not in process:
+                    self._procmgr.terminate(process["pid"])
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        for process in self._processes.values():
+            if "pid" in process and "returncode" not in process:
+                self._procmgr.kill(process["pid"])
+
     def _system_print(self, data: str) -> None:
         """Honcho's own lines, less those that only a programmer reads."""
-        if not data.startswith(tuple(self._processes)) and not data.startswith("sending"):
+        if not data.startswith(tuple(self._processes)):
             super()._system_print(data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ class Run:
                 stderr=output,
                 start_new_session=True,
             )
-        self._seen: set[psutil.Process] = set()
+        self.seen: set[psutil.Process] = set()
 
     def printed(self) -> str:
         return self._output.read_text(errors="replace")
@@ -42,8 +43,17 @@ class Run:
     def tree(self) -> set[psutil.Process]:
         """Every process that descends from the runner now."""
         now = set(psutil.Process(self.process.pid).children(recursive=True))
-        self._seen |= now
+        self.seen |= now
         return now
+
+    def remember(self) -> None:
+        """Keep what descends from the runner now, which may end at any moment, in `seen`."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.tree()
+
+    def has_ended(self) -> bool:
+        self.remember()
+        return self.process.poll() is not None
 
     def program(self, words: str) -> psutil.Process | None:
         """The one process of the tree whose command line has `words`, after its shell has become it."""
@@ -68,10 +78,10 @@ class Run:
 
     def end(self) -> None:
         if self.process.poll() is None:
-            self.tree()
+            self.remember()
             self.process.kill()
             self.process.wait(timeout=10)
-        for process in self._seen:
+        for process in self.seen:
             if process.is_running():
                 process.kill()
 
@@ -120,6 +130,19 @@ def test_one_command_runs_everything_until_ctrl_c(demonstration_weights: Path, s
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(timeout=30) == 0, run.printed()
     wait_until(lambda: all(gone(process) for process in tree), "every process to end")
+    assert "Traceback" not in run.printed()
+
+
+@pytest.mark.parametrize("started", [1, 2, 3])
+def test_ctrl_c_in_the_first_moment_ends_everything_too(start_run: StartRun, started: int) -> None:
+    run = start_run(SEXTANT_EMBEDDED_MODEL="off")
+    runner = psutil.Process(run.process.pid)
+    while len(runner.children()) < started:
+        assert run.process.poll() is None, run.printed()
+    run.process.send_signal(signal.SIGINT)
+    wait_until(run.has_ended, "the runner to end")
+    assert run.process.returncode == 0, run.printed()
+    wait_until(lambda: all(gone(process) for process in run.seen), "every process to end")
     assert "Traceback" not in run.printed()
 
 
