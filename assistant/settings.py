@@ -7,7 +7,7 @@ import ipaddress
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from environs import Env, EnvError, ValidationError
 
@@ -35,6 +35,26 @@ def _one_of(*choices: str) -> Any:
     return check
 
 
+def _port(value: int) -> None:
+    if not 0 < value < 2**16:
+        raise ValidationError("It must be a port: 1 to 65535.")
+
+
+def _above_zero(value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValidationError("It must be more than 0.")
+
+
+def _not_negative(value: float) -> None:
+    if value < 0:
+        raise ValidationError("It can't be less than 0.")
+
+
+def _redis_url(value: str) -> None:
+    if value and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValidationError("It must begin with redis://, rediss:// or unix://.")
+
+
 try:
     # --- where things are -------------------------------------------------------------------------------------------
     DATA_DIR = env.path("DATA_DIR", default=BASE_DIR / "var").resolve()
@@ -45,7 +65,7 @@ try:
     # --- web ----------------------------------------------------------------------------------------------------------
     DEBUG = env.bool("DEBUG", default=False)
     HOST = env.str("HOST", default="127.0.0.1")
-    PORT = env.int("PORT", default=8000)
+    PORT = env.int("PORT", default=8000, validate=_port)
     SIGN_IN = env.str("SIGN_IN", default="free" if _is_loopback(HOST) else "required", validate=_one_of("free", "required"))
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -53,43 +73,43 @@ try:
     SECRET_KEY = env.str("SECRET_KEY", default="") or local_secret_key(DATA_DIR)
     LOG_LEVEL = env.str("LOG_LEVEL", default="INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR"))
     DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'sextant.sqlite3'}")
-    REDIS_URL = env.str("REDIS_URL", default="")
+    REDIS_URL = env.str("REDIS_URL", default="", validate=_redis_url)
 
     # --- model servers --------------------------------------------------------------------------------------------------
     CODE_MODEL_URL = env.str("CODE_MODEL_URL", default="").rstrip("/")
     CODE_MODEL_NAME = env.str("CODE_MODEL_NAME", default="")
     CODE_MODEL_API_KEY = env.str("CODE_MODEL_API_KEY", default="")
-    CODE_MODEL_CONTEXT = env.int("CODE_MODEL_CONTEXT", default=0)
+    CODE_MODEL_CONTEXT = env.int("CODE_MODEL_CONTEXT", default=0, validate=_not_negative)
     GENERAL_MODEL_URL = env.str("GENERAL_MODEL_URL", default="").rstrip("/")
     GENERAL_MODEL_NAME = env.str("GENERAL_MODEL_NAME", default="")
     GENERAL_MODEL_API_KEY = env.str("GENERAL_MODEL_API_KEY", default="")
-    GENERAL_MODEL_CONTEXT = env.int("GENERAL_MODEL_CONTEXT", default=0)
-    CONNECT_TIMEOUT_S = env.float("CONNECT_TIMEOUT_S", default=5.0)
-    FIRST_TOKEN_TIMEOUT_S = env.float("FIRST_TOKEN_TIMEOUT_S", default=300.0)
-    TOKEN_GAP_TIMEOUT_S = env.float("TOKEN_GAP_TIMEOUT_S", default=60.0)
+    GENERAL_MODEL_CONTEXT = env.int("GENERAL_MODEL_CONTEXT", default=0, validate=_not_negative)
+    CONNECT_TIMEOUT_S = env.float("CONNECT_TIMEOUT_S", default=5.0, validate=_above_zero)
+    FIRST_TOKEN_TIMEOUT_S = env.float("FIRST_TOKEN_TIMEOUT_S", default=300.0, validate=_above_zero)
+    TOKEN_GAP_TIMEOUT_S = env.float("TOKEN_GAP_TIMEOUT_S", default=60.0, validate=_above_zero)
 
     # --- the embedded model -----------------------------------------------------------------------------------------------
     EMBEDDED_MODEL = env.str("EMBEDDED_MODEL", default="auto", validate=_one_of("auto", "coder", "demonstration", "off"))
     EMBEDDED_HOST = env.str("EMBEDDED_HOST", default="127.0.0.1")
-    EMBEDDED_PORT = env.int("EMBEDDED_PORT", default=8011)
-    EMBEDDED_CONTEXT = env.int("EMBEDDED_CONTEXT", default=4096)
+    EMBEDDED_PORT = env.int("EMBEDDED_PORT", default=8011, validate=_port)
+    EMBEDDED_CONTEXT = env.int("EMBEDDED_CONTEXT", default=4096, validate=_above_zero)
     EMBEDDED_WEIGHTS = env.str("EMBEDDED_WEIGHTS", default="")
     OFFLINE = env.bool("OFFLINE", default=False)
 
     # --- answers ------------------------------------------------------------------------------------------------------------
-    EVIDENCE_TOKENS = env.int("EVIDENCE_TOKENS", default=0)
-    ANSWER_TOKENS = env.int("ANSWER_TOKENS", default=0)
-    ANSWER_LEASE_S = env.float("ANSWER_LEASE_S", default=15.0)
-    ANSWER_ATTEMPTS = env.int("ANSWER_ATTEMPTS", default=2)
-    ANSWER_CONCURRENCY = env.int("ANSWER_CONCURRENCY", default=200)
+    EVIDENCE_TOKENS = env.int("EVIDENCE_TOKENS", default=0, validate=_not_negative)
+    ANSWER_TOKENS = env.int("ANSWER_TOKENS", default=0, validate=_not_negative)
+    ANSWER_LEASE_S = env.float("ANSWER_LEASE_S", default=15.0, validate=_above_zero)
+    ANSWER_ATTEMPTS = env.int("ANSWER_ATTEMPTS", default=2, validate=_above_zero)
+    ANSWER_CONCURRENCY = env.int("ANSWER_CONCURRENCY", default=200, validate=_above_zero)
 
     # --- indexing -------------------------------------------------------------------------------------------------------------
     EMBEDDER = env.str("EMBEDDER", default="minilm")
     FAISS_DEVICE = env.str("FAISS_DEVICE", default="auto", validate=_one_of("auto", "cpu", "gpu"))
-    MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=1_000_000)
-    PARSE_DEADLINE_S = env.float("PARSE_DEADLINE_S", default=5.0)
-    PARSE_PROCESSES = env.int("PARSE_PROCESSES", default=0)
-    INDEX_LEASE_S = env.float("INDEX_LEASE_S", default=30.0)
+    MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=1_000_000, validate=_above_zero)
+    PARSE_DEADLINE_S = env.float("PARSE_DEADLINE_S", default=5.0, validate=_above_zero)
+    PARSE_PROCESSES = env.int("PARSE_PROCESSES", default=0, validate=_not_negative)
+    INDEX_LEASE_S = env.float("INDEX_LEASE_S", default=30.0, validate=_above_zero)
 except (EnvError, ValueError) as error:
     sys.exit(f"Sextant can't start: {error}")
 except OSError as error:
@@ -143,7 +163,7 @@ TEMPLATES = [
 
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
-    if parts.scheme == "sqlite":
+    if parts.scheme == "sqlite" and parts.path.strip("/"):
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": parts.path[1:] if parts.path.startswith("//") else parts.path,
@@ -159,14 +179,15 @@ def _database(url: str) -> dict[str, Any]:
     if parts.scheme in ("postgres", "postgresql"):
         return {
             "ENGINE": "django.db.backends.postgresql",
-            "NAME": parts.path.lstrip("/"),
+            "NAME": unquote(parts.path.lstrip("/")),
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
+            "OPTIONS": dict(parse_qsl(parts.query)),
             "CONN_HEALTH_CHECKS": True,
         }
-    sys.exit("Sextant can't start: SEXTANT_DATABASE_URL must begin with sqlite:/// or postgresql://.")
+    sys.exit("Sextant can't start: SEXTANT_DATABASE_URL must be sqlite:///PATH or postgresql://….")
 
 
 try:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from assistant import settings
 from tests.processes import ROOT, environment
 
 
-def check(data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def check(data_dir: Path, **values: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=ROOT,
-        env=environment(data_dir, **settings),
+        env=environment(data_dir, **values),
         capture_output=True,
         text=True,
         timeout=60,
@@ -27,12 +28,21 @@ def check(data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     [
         ("SEXTANT_PORT", "many"),
         ("SEXTANT_PORT", ""),
+        ("SEXTANT_PORT", "99999"),
+        ("SEXTANT_EMBEDDED_PORT", "0"),
         ("SEXTANT_ANSWER_LEASE_S", "soon"),
+        ("SEXTANT_ANSWER_LEASE_S", "0"),
+        ("SEXTANT_INDEX_LEASE_S", "nan"),
+        ("SEXTANT_TOKEN_GAP_TIMEOUT_S", "inf"),
+        ("SEXTANT_ANSWER_CONCURRENCY", "-1"),
+        ("SEXTANT_EVIDENCE_TOKENS", "-5"),
+        ("SEXTANT_REDIS_URL", "localhost:6379"),
         ("SEXTANT_DEBUG", "perhaps"),
         ("SEXTANT_SIGN_IN", "maybe"),
         ("SEXTANT_LOG_LEVEL", "loud"),
         ("SEXTANT_EMBEDDED_MODEL", "enormous"),
         ("SEXTANT_DATABASE_URL", "mysql://sextant@localhost/sextant"),
+        ("SEXTANT_DATABASE_URL", "sqlite:///"),
         ("SEXTANT_DATABASE_URL", "postgresql://localhost:many/sextant"),
         ("SEXTANT_DATABASE_URL", "postgresql://[localhost/sextant"),
         ("SEXTANT_DATA_DIR", "/dev/null/data"),
@@ -69,3 +79,11 @@ def test_a_server_that_others_can_reach_asks_for_sign_in_by_itself(tmp_path: Pat
             timeout=60,
         )
         assert done.stdout.strip() == expected, host
+
+
+def test_a_database_url_says_all_that_is_needed_to_connect() -> None:
+    database = settings._database("postgresql://ada:p%40ss@db.example:5433/sex%20tant?sslmode=require&connect_timeout=3")
+    assert (database["USER"], database["PASSWORD"], database["NAME"]) == ("ada", "p@ss", "sex tant")
+    assert (database["HOST"], database["PORT"]) == ("db.example", "5433")
+    assert database["OPTIONS"] == {"sslmode": "require", "connect_timeout": "3"}
+    assert settings._database("sqlite:////srv/sextant.sqlite3")["NAME"] == "/srv/sextant.sqlite3"
