@@ -124,6 +124,7 @@ class Runner(Manager):  # type: ignore[misc]
     def __init__(self, commands: Mapping[str, str], environment: Mapping[str, Mapping[str, str]], url: str) -> None:
         super().__init__(Printer(time_format=""))  # what is printed carries its own time
         self.url = url
+        self._terminating = False
         self.stopping = multiprocessing.Event()
         self._process_ctor = self._make
         for name, command in commands.items():
@@ -140,8 +141,10 @@ class Runner(Manager):  # type: ignore[misc]
 
     def terminate(self) -> None:
         """Ask every process to end; what hasn't after five seconds is killed, with or without a first one that has."""
-        if self.stopping.is_set():
+        if self._terminating:
             return
+        # Before `stopping`, whose lock a second Ctrl-C that interrupts this one would wait for without end.
+        self._terminating = True
         self.stopping.set()
         threading.Thread(target=self._ask_to_end, daemon=True).start()
         killer = threading.Timer(5.0, self.kill)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import httpx
 import psutil
 import pytest
 
+from assistant.errors import BadRequest
+from assistant.process_runner import Runner, check_port
 from tests.processes import ROOT, environment, free_port, wait_until
 
 pytestmark = pytest.mark.integration
@@ -215,3 +219,96 @@ def test_with_a_model_server_of_ones_own_none_is_started(start_run: StartRun) ->
     assert run.program("model_server") is None
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(timeout=30) == 0
+
+
+# --- the runner by itself, with small programs ---
+
+RUN = """
+import sys
+from assistant.process_runner import Runner
+
+commands = dict(argument.split("=", 1) for argument in sys.argv[1:])
+Runner(commands, {name: {} for name in commands}, "http://127.0.0.1:1").loop()
+"""
+
+
+@contextlib.contextmanager
+def running(**commands: str) -> Iterator[subprocess.Popen[str]]:
+    """A runner of these shell commands, in a process group of its own as under a terminal, until the block ends."""
+    arguments = [f"{name}={command}" for name, command in commands.items()]
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines_until(process: subprocess.Popen[str], end: str) -> list[str]:
+    """What the runner prints, up to the line that has `end`."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if end in line:
+            return lines
+    raise AssertionError(f"{end!r} never came: {lines}")
+
+
+def pid_in(line: str) -> psutil.Process:
+    return psutil.Process(int(line.rsplit(maxsplit=1)[-1]))
+
+
+def test_a_program_that_keeps_ending_is_started_again_after_growing_pauses() -> None:
+    with running(short="exit 3", long="echo here; exec sleep 1000") as runner:
+        lines = lines_until(runner, "it starts again in 4 s.")
+    said = [line.partition("| ")[2] for line in lines if "starts again" in line]
+    assert said == [f"short ended with status 3; it starts again in {seconds} s." for seconds in (1, 2, 4)]
+    assert sum("here" in line for line in lines) == 1
+
+
+def test_ctrl_c_in_a_terminal_reaches_everything_at_once_and_nothing_is_left() -> None:
+    """The terminal sends SIGINT to the whole process group of the runner."""
+    program = "trap '' INT TERM; sleep 1000 & echo child $!; echo leader $$; wait; exec sleep 1000"
+    with running(stubborn=program, calm="echo calm $$; exec sleep 1000") as runner:
+        lines: list[str] = []
+        while sum(word in line for line in lines for word in ("child", "leader", "calm ")) < 3:
+            lines += lines_until(runner, "")
+        programs = [pid_in(line) for line in lines]
+        os.killpg(runner.pid, signal.SIGINT)
+        runner.wait(timeout=30)
+        wait_until(lambda: all(gone(process) for process in programs), "every process to end")
+
+
+def test_a_program_that_leaves_a_process_behind_leaves_none() -> None:
+    with running(forking="sleep 1000 & echo left $!; exit 0") as runner:
+        left = pid_in(lines_until(runner, "left")[-1])
+        lines_until(runner, "ended with status 0; it starts again")
+        assert gone(left)
+
+
+def test_a_second_ctrl_c_that_interrupts_the_first_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Runner({}, {}, "http://127.0.0.1:1")
+    set_stopping = runner.stopping.set
+
+    def interrupted() -> None:
+        with runner.stopping._cond:  # as within set()
+            runner.terminate()
+        set_stopping()
+
+    monkeypatch.setattr(runner.stopping, "set", interrupted)
+    ending = threading.Thread(target=runner.terminate, daemon=True)
+    ending.start()
+    ending.join(5)
+    assert not ending.is_alive() and runner.stopping.is_set()
+
+
+def test_an_address_that_is_not_this_machines_is_one_sentence() -> None:
+    with pytest.raises(BadRequest, match=r"^Port 8000 can't be used \(.+\): stop what runs there, or set SEXTANT_PORT\.$"):
+        check_port("203.0.113.7", 8000, "SEXTANT_PORT")
