@@ -89,6 +89,9 @@ async def test_two_pages_see_the_same(user, page, conversation):
         answer = await page.ask("count 30", conversation=str(conversation.pk))
         await asyncio.gather(page.until_end(answer), other.until_end(answer))
     assert page.seqs == other.seqs and page.answers[answer].text == other.answers[answer].text == counted(30)
+    # Beside `asked` and `opened`, and but for the state that the answer was in when each was told of it.
+    for told in (page.messages[1], other.messages[1]):
+        assert told["answer"].pop("state") in ("queued", "running", "completed")
     assert page.messages[1:] == other.messages[1:]
 
 
