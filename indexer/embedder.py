@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from indexer.errors import EmbedderError
+from indexer.threads import sleep_when_idle
 from indexer.types import Chunk, Definition, ParsedFile
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 def _load(name: str) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sleep_when_idle()
     try:
         import torch
         from sentence_transformers import SentenceTransformer

@@ -23,6 +23,7 @@ import numpy as np
 
 from indexer.errors import VectorIndexError
 from indexer.snapshot import sync
+from indexer.threads import sleep_when_idle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,6 +209,7 @@ def _is_installed(distribution: str) -> bool:
 
 
 def _faiss() -> Any:
+    sleep_when_idle()
     try:
         import faiss
     except ImportError as error:
