@@ -1,8 +1,8 @@
 """How the threads of torch and FAISS behave beside other programs.
 
 OpenMP's idle threads spin by default. Where another program wants the cores too (on a laptop the embedded model, while it
-writes an answer), each parallel region then waits for threads that have no core: embedding one question took seconds to minutes
-instead of 16 ms on two busy cores. Sleeping threads cost some microseconds a region.
+writes an answer), each parallel region then waits for threads that have no core: embedding one question on two
+busy cores took half a second and more instead of 20 ms. Sleeping threads cost some microseconds a region.
 """
 
 from __future__ import annotations
