@@ -28,7 +28,6 @@ from indexer.errors import IndexerError
 from indexer.models import Repository, Snapshot
 
 BAD_USAGE = 2
-INTERRUPTED = 130
 # Whoever sits at a terminal can see whether `make run` has just been typed: no need to wait as long as the answerer does.
 PATIENCE_S = 2.0
 
@@ -52,7 +51,7 @@ class Command(BaseCommand):
         except (AssistantError, IndexerError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt as error:
-            raise CommandError("Stopped: the model server was told so too.", returncode=INTERRUPTED) from error
+            raise CommandError("Stopped: the model server was told so too.") from error
         finally:
             terminal.close()
             if as_json and terminal.told.route:
