@@ -49,7 +49,7 @@ OnProgress = Callable[[Progress], None]
 def enqueue(repository: Repository) -> IndexJob:
     """Have a worker index this repository. A job that waits already is not doubled."""
     with transaction.atomic():
-        _lock(repository)
+        lock(repository)
         waiting = repository.jobs.filter(state=IndexJob.State.QUEUED).first()
         if waiting is not None:
             return waiting
@@ -85,8 +85,8 @@ def run_now(repository: Repository, on_progress: OnProgress = lambda progress: N
     """Index in this process, past the queue. Raises as `run_job` does."""
     token = uuid.uuid4()
     with transaction.atomic():
-        _lock(repository)
-        _refuse_if_busy(repository)
+        lock(repository)
+        refuse_if_busy(repository)
         # This run does what they were to do.
         repository.jobs.filter(state=IndexJob.State.RUNNING).update(
             state=IndexJob.State.FAILED, message="Its process has gone.", finished_at=timezone.now(), lease_token=None
@@ -139,7 +139,7 @@ def _has_task(job: IndexJob) -> bool:
     return DBTaskResult.objects.filter(queue_name=QUEUE, status=TaskResultStatus.READY, args_kwargs=arguments).exists()
 
 
-def _lock(repository: Repository) -> None:
+def lock(repository: Repository) -> None:
     """Make claims of one repository take turns until the transaction ends. On SQLite its BEGIN IMMEDIATE does that."""
     Repository.objects.select_for_update().get(pk=repository.pk)
 
@@ -148,7 +148,7 @@ def _is_busy(repository: Repository) -> bool:
     return repository.jobs.filter(state=IndexJob.State.RUNNING, leased_until__gte=timezone.now()).exists()
 
 
-def _refuse_if_busy(repository: Repository) -> None:
+def refuse_if_busy(repository: Repository) -> None:
     if _is_busy(repository):
         raise RepositoryBusy(f"{repository.name} is being indexed by another process: wait until it is done.")
 
@@ -173,8 +173,8 @@ def _taken(token: uuid.UUID) -> dict[str, object]:
 def _claim(job: IndexJob) -> uuid.UUID:
     token = uuid.uuid4()
     with transaction.atomic():
-        _lock(job.repository)
-        _refuse_if_busy(job.repository)
+        lock(job.repository)
+        refuse_if_busy(job.repository)
         queued = IndexJob.objects.filter(pk=job.pk, state=IndexJob.State.QUEUED)
         if queued.update(**_taken(token), attempts=F("attempts") + 1) != 1:
             raise RepositoryBusy(f"This job for {job.repository.name} was taken by another process.")
@@ -194,9 +194,11 @@ def _run(job: IndexJob, token: uuid.UUID, on_progress: OnProgress) -> BuildRepor
             on_progress(step)
 
         hooks = Hooks(lambda directory: _make_live(job, token, directory), progress, lease.lost.is_set)
-        report = build_snapshot(_request(job.repository), hooks)
+        request = _request(job.repository)
+        before = job.repository.live_snapshot_id
+        report = build_snapshot(request, hooks)
     _complete(job, token, report)
-    _remove_old(job.repository)
+    _remove_old(job.repository, before)
     return report
 
 
@@ -350,22 +352,32 @@ def _half_way() -> datetime:
     return timezone.now() + timedelta(seconds=settings.INDEX_LEASE_S / 2)
 
 
-def _remove_old(repository: Repository) -> None:
-    """Remove the snapshots that nobody needs: all but the live one, the one before it, and those that something refers to.
+def _remove_old(repository: Repository, before: uuid.UUID | None) -> None:
+    """Remove the snapshots that nobody needs: all but the live one, the one that was live before it (`before`, or else the
+    newest), and those that something refers to.
 
-    The row goes first. A directory without a row is what an interruption here leaves, or a builder that lost its job just
-    before publishing, and goes the next time.
+    The row goes first, under the repository's lock, so that nobody makes a snapshot live that is just being removed. A
+    directory without a row is what an interruption here leaves, a search that still uses it, or a builder that lost its
+    job just before publishing, and goes the next time.
     """
     repository.refresh_from_db()
-    assert repository.live_snapshot_id is not None
-    others = repository.snapshots.exclude(pk=repository.live_snapshot_id)
-    for old in others[1:]:
-        if not _is_referred_to(old):
-            old.delete()
+    others = [snapshot for snapshot in repository.snapshots.all() if snapshot.pk != repository.live_snapshot_id]
+    kept = next((other for other in others if other.pk == before), others[0] if others else None)
+    for old in others:
+        if old != kept:
+            _forget(repository, old)
     known = {str(pk) for pk in repository.snapshots.values_list("pk", flat=True)}
     for directory in _root(repository).iterdir():
         if directory.name not in known and _is_uuid(directory.name) and remove(directory):
             logger.info("%s: removed snapshot %s", repository, directory.name)
+
+
+def _forget(repository: Repository, old: Snapshot) -> None:
+    with transaction.atomic():
+        lock(repository)
+        is_live = Repository.objects.filter(pk=repository.pk, live_snapshot=old).exists()
+        if not is_live and not _is_referred_to(old):
+            old.delete()
 
 
 def _is_referred_to(snapshot: Snapshot) -> bool:

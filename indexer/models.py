@@ -27,13 +27,18 @@ class RepositoryQuerySet(models.QuerySet["Repository"]):
             return self
         return self.filter(models.Q(visibility=Repository.Visibility.PUBLIC) | models.Q(owner=user))
 
-    def live_snapshot_of(self, name: str) -> Snapshot:
-        """The snapshot that searches of the repository `name` use. Raises SourceError when there is no such one among these."""
+    def named(self, name: str) -> Repository:
+        """The repository `name`. Raises SourceError when there is no such one among these."""
         repository = self.select_related("live_snapshot").filter(name=name).first()
         if repository is None:
             names = ", ".join(self.values_list("name", flat=True)[:10])
             known = f"; there are {names}" if names else ""
             raise SourceError(f"There is no repository {name!r}{known}: index it with `manage.py index_repo`.")
+        return repository
+
+    def live_snapshot_of(self, name: str) -> Snapshot:
+        """The snapshot that searches of the repository `name` use. Raises SourceError when there is no such one among these."""
+        repository = self.named(name)
         if repository.live_snapshot is None:
             command = f"manage.py index_repo {repository.source} --name {name}"
             raise SourceError(f"{name} is not indexed yet: run `{command}`.")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from indexer.query import analyse
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Candidate, Search
-from indexer.snapshot import SnapshotReader
+from indexer.snapshot import SnapshotReader, in_use
 from indexer.types import SearchResult
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ class Retriever:
             while len(self._snapshots) > _OPEN_SNAPSHOTS:
                 self._drop_oldest()
         try:
-            yield snapshot
+            with in_use(directory):
+                yield snapshot
         finally:
             with self._lock:
                 snapshot.users -= 1

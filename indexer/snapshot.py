@@ -338,8 +338,45 @@ def hold(directory: Path) -> int:
     return descriptor
 
 
+@contextmanager
+def in_use(directory: Path) -> Iterator[None]:
+    """Keep a snapshot from being removed by any process of this machine. Raises SnapshotError when it is gone.
+
+    The lock is on the manifest, since a builder holds the directory itself while the snapshot gets its vectors.
+    """
+    try:
+        descriptor = os.open(directory / MANIFEST, os.O_RDONLY)
+    except OSError as error:
+        raise SnapshotError(f"{directory} holds no whole snapshot: index the repository again.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if not os.fstat(descriptor).st_nlink:  # it was removed while we waited
+            raise SnapshotError(f"{directory} holds no whole snapshot: index the repository again.")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _unused(directory: Path) -> Iterator[bool]:
+    """Whether no search uses the snapshot; none begins until the block ends."""
+    try:
+        descriptor = os.open(directory / MANIFEST, os.O_RDONLY)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
+
+
 def remove(directory: Path) -> bool:
-    """Remove a snapshot unless a process works on it; says whether it is gone."""
+    """Remove a snapshot unless a process builds it or searches it; says whether it is gone."""
     try:
         descriptor = hold(directory)
     except FileNotFoundError:
@@ -347,9 +384,12 @@ def remove(directory: Path) -> bool:
     except SnapshotError:
         return False
     try:
-        # The manifest goes first: a removal that is interrupted leaves something that nobody takes for a snapshot.
-        (directory / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(directory, ignore_errors=True)
+        with _unused(directory) as unused:
+            if not unused:
+                return False
+            # The manifest goes first: a removal that is interrupted leaves something that nobody takes for a snapshot.
+            (directory / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(directory, ignore_errors=True)
     finally:
         os.close(descriptor)
     return not directory.exists()
