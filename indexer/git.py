@@ -41,16 +41,17 @@ def run(
     *,
     folder: Path,
     missing_ok: bool = False,
+    data: bytes = b"",
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
     """Output of `git ARGUMENTS` in `folder`. Raises SourceError when git fails, or with `missing_ok` returns b"".
 
-    settings: configuration for this one run, for names that `-c` could misread.
+    data: what git reads from its standard input. settings: configuration for this one run, for names that `-c` could misread.
     """
     try:
         done = subprocess.run(
             command(arguments, folder),
-            stdin=subprocess.DEVNULL,
+            input=data,
             capture_output=True,
             env=environment() | _as_environment(settings),
             check=False,

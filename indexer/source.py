@@ -110,7 +110,7 @@ class FolderSource(Source):
         self._folder.close()
 
     def files(self, max_bytes: int) -> Iterator[SourceFile | Skipped]:
-        ignored = _rules_of(self._folder)
+        ignored = IgnoreRules(self._folder.own_rules(IGNORE_FILE.encode()))
         for raw, reason in self._listed():
             path = _shown(raw)
             if ignored.ignore(os.fsdecode(raw)):
@@ -219,13 +219,6 @@ def _fetch(clone: Path) -> None:
     head = git.run(["ls-remote", "--symref", "origin", "HEAD"], folder=clone)
     if match := re.match(rb"ref: (refs/heads/\S+)\tHEAD", head):
         git.run(["symbolic-ref", "HEAD", match[1].decode()], folder=clone)
-
-
-def _rules_of(folder: Folder) -> IgnoreRules:
-    try:
-        return IgnoreRules(folder.read(IGNORE_FILE.encode(), 1_000_000))
-    except (OSError, TooLarge):
-        return IgnoreRules(b"")
 
 
 def _reason(mode: str) -> str:

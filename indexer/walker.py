@@ -15,7 +15,6 @@ import re
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +110,7 @@ class Folder:
         pending: list[tuple[bytes, tuple[tuple[bytes, IgnoreRules], ...]]] = [(b"", ())]
         while pending:
             folder, rules = pending.pop()
-            rules = (*rules, *self._own_rules(folder))
+            rules = (*rules, (folder, IgnoreRules(self.own_rules(folder + b".gitignore"))))
             for name, is_folder in self._entries(folder):
                 path = folder + name
                 if is_folder and os.fsdecode(name) in SKIPPED_FOLDERS:
@@ -134,10 +133,24 @@ class Folder:
         finally:
             os.close(fd)
 
-    def _own_rules(self, folder: bytes) -> list[tuple[bytes, IgnoreRules]]:
-        with suppress(OSError, TooLarge):  # most folders have none
-            return [(folder, IgnoreRules(self.read(folder + b".gitignore", 1_000_000)))]
-        return []
+    def ignores(self, path: bytes) -> bool:
+        """Whether `walk` would leave out what is at `path`, or has been."""
+        rules: tuple[tuple[bytes, IgnoreRules], ...] = ()
+        *folders, _ = path.split(b"/")
+        inside = b""
+        for name in folders:
+            rules = (*rules, (inside, IgnoreRules(self.own_rules(inside + b".gitignore"))))
+            inside += name + b"/"
+            if os.fsdecode(name) in SKIPPED_FOLDERS or _is_ignored(inside, rules):
+                return True
+        return _is_ignored(path, (*rules, (inside, IgnoreRules(self.own_rules(inside + b".gitignore")))))
+
+    def own_rules(self, path: bytes) -> bytes:
+        """The file of rules at `path`; b"" where there is none, which is most folders."""
+        try:
+            return self.read(path, 1_000_000)
+        except (OSError, TooLarge):
+            return b""
 
     def _open(self, path: bytes, flags: int) -> int:
         """Open a path below the root one component at a time, following no link."""

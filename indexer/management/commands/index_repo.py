@@ -2,6 +2,9 @@
 
 The same name always means the same source. Running it again brings the index up to date; Ctrl-C leaves the index as it was,
 and the next run goes on with the vectors that were made.
+
+With --watch it stays, and indexes a folder again whenever it has changed. What goes wrong in one round is told, and the next
+change tries again. Ctrl-C is how a watch ends, so once the first round is done it ends with 0.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import re
 import signal
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +34,7 @@ from indexer.types import BuildReport, Progress
 from indexer.vector_index import faiss_problem
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+BAD_USAGE = 2
 _BUSY_POLL_S = 1.0
 _STAGES = {
     "reading": "Reading the source",
@@ -49,16 +53,28 @@ class Command(BaseCommand):
         parser.add_argument("--name", type=_valid_name, help="what to call it (default: the folder's or the URL's name)")
         parser.add_argument("--ref", default="", help="branch, tag or commit (default: the folder as it is, or a URL's HEAD)")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print one last line of JSON")
+        parser.add_argument("--watch", action="store_true", help="stay, and index the folder again whenever it has changed")
 
-    def handle(self, *, source: str, name: str | None, ref: str, as_json: bool, **options: Any) -> None:
+    def handle(self, *, source: str, name: str | None, ref: str, as_json: bool, watch: bool, **options: Any) -> None:
+        if watch and (ref or not Path(source).expanduser().is_dir()):
+            raise CommandError("--watch needs a folder, as it is: without --ref.", returncode=BAD_USAGE)
+        console = Console(stderr=True)
+
+        def index() -> None:
+            report = _index(source, name, ref, console)
+            self.stdout.write(json.dumps(asdict(report), ensure_ascii=False) if as_json else _summary(report))
+            self.stdout.flush()
+
         try:
             with _stopped_by(signal.SIGTERM, signal.SIGHUP):
-                report = _index(source, name, ref, Console(stderr=True))
+                if watch:
+                    _whenever_it_changes(source, index, console)
+                else:
+                    index()
         except IndexerError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt as error:
             raise CommandError("Stopped: what was indexed before is untouched, and the next run goes on from here.") from error
-        self.stdout.write(json.dumps(asdict(report), ensure_ascii=False) if as_json else _summary(report))
 
 
 def _index(source: str, name: str | None, ref: str, console: Console) -> BuildReport:
@@ -73,6 +89,26 @@ def _index(source: str, name: str | None, ref: str, console: Console) -> BuildRe
         repository.refresh_from_db()
         if created and repository.live_snapshot is None:
             repository.delete()
+
+
+def _whenever_it_changes(source: str, index: Callable[[], None], console: Console) -> None:
+    """Index now and after each change, until Ctrl-C. Raises what the first round raises, and what ends the watch."""
+    from indexer.watch import rounds
+
+    done = False
+    try:
+        for _ in rounds(Path(source).expanduser().resolve(), own=[Path(settings.DATA_DIR), Path(settings.INDEX_ROOT)]):
+            try:
+                index()
+            except IndexerError as error:
+                if not done:
+                    raise
+                console.print(f"{error} The next change tries again.", highlight=False, markup=False, soft_wrap=True)
+            done = True
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        console.print("Stopped watching.", highlight=False)
 
 
 @contextmanager
