@@ -82,7 +82,7 @@ VARIANTS: list[tuple[str, int, Callable[[Input], str]]] = [
 
 
 def read_inputs(folder: Path) -> list[Input]:
-    with TemporaryDirectory() as clones, open_source(str(folder), clone_root=Path(clones), name="inputs") as source:
+    with TemporaryDirectory() as clones, open_source(str(folder), clone_root=Path(clones)) as source:
         files = [file for file in source.files(1_000_000) if isinstance(file, SourceFile)]
         with ParserPool() as pool:
             found = zip(files, pool.parse_many((file.path, file.read()) for file in files), strict=True)

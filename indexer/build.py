@@ -35,7 +35,7 @@ from indexer.embedder import Embedder, embedded_texts, make_embedder, text_hash
 from indexer.embedding_cache import EmbeddingCache
 from indexer.errors import BuildCancelled, SnapshotError, SourceError
 from indexer.parser import ParserPool
-from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, sweep
+from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, in_use, sweep
 from indexer.source import Source, open_source
 from indexer.types import BuildReport, Manifest, ParsedFile, Progress, Skipped, SourceFile
 from indexer.vector_index import write_index
@@ -54,8 +54,9 @@ _EMBEDDED_TOGETHER = 256
 class BuildRequest:
     """What to build and where.
 
-    repository: its name, also of the clone kept under `clone_root`; snapshot: the id for a new snapshot, which becomes the
-    directory `root / snapshot`; previous: the directory of the snapshot to build on; cache: the embedding cache's file.
+    repository: its name; snapshot: the id for a new snapshot, which becomes the directory `root / snapshot`; previous: the
+    directory of the snapshot to build on; relative: that of a snapshot of another repository, such as another ref of the same
+    source, whose files are copied when there is no previous one; cache: the embedding cache's file.
     """
 
     repository: str
@@ -67,6 +68,7 @@ class BuildRequest:
     cache: Path
     embedder: str = "minilm"
     previous: Path | None = None
+    relative: Path | None = None
     max_file_bytes: int = 1_000_000
     parse_deadline_s: float = 5.0
     parse_processes: int = 0
@@ -129,10 +131,13 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
     previous = _usable(request.previous)
     if previous is not None:
         held.callback(previous.close)
-    with open_source(request.source, request.ref, clone_root=request.clone_root, name=request.repository) as source:
+    with open_source(request.source, request.ref, clone_root=request.clone_root) as source:
         listing = _list(source, request.max_file_bytes, hooks)
         if previous is not None and _is_same(previous, source, listing, embedder):
             return previous.directory
+        if previous is None and (previous := _usable(request.relative)):
+            held.callback(previous.close)
+            held.enter_context(in_use(previous.directory))
         with SnapshotWriter(request.root, request.snapshot) as writer:
             _Reading(request, listing, previous, writer, hooks).run()
             if not writer.files:

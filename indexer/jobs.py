@@ -205,6 +205,7 @@ def _run(job: IndexJob, token: uuid.UUID, on_progress: OnProgress) -> BuildRepor
 def _request(repository: Repository) -> BuildRequest:
     repository.refresh_from_db()
     live = repository.live_snapshot
+    relative = None if live else _relative(repository)
     return BuildRequest(
         repository=repository.name,
         source=repository.source,
@@ -215,10 +216,17 @@ def _request(repository: Repository) -> BuildRequest:
         cache=settings.DATA_DIR / "embeddings.sqlite3",
         embedder=settings.EMBEDDER,
         previous=live.directory if live else None,
+        relative=relative.directory if relative else None,
         max_file_bytes=settings.MAX_FILE_BYTES,
         parse_deadline_s=settings.PARSE_DEADLINE_S,
         parse_processes=settings.PARSE_PROCESSES,
     )
+
+
+def _relative(repository: Repository) -> Snapshot | None:
+    """What another ref of the same source has newest, under a name of its own: most of its files are the same."""
+    others = Repository.objects.filter(source=repository.source).exclude(pk=repository.pk)
+    return Snapshot.objects.filter(pk__in=others.values("live_snapshot")).order_by("-created_at").first()
 
 
 def _root(repository: Repository) -> Path:

@@ -12,6 +12,7 @@ that can't be read are, each with a reason. Paths that are not UTF-8 are shown w
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -19,6 +20,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -30,7 +32,6 @@ from indexer.walker import IGNORE_FILE, Folder, IgnoreRules, TooLarge
 
 _URL = re.compile(r"(?:https?|ssh|git|file)://[^\s-]\S*", re.IGNORECASE)
 _SCP = re.compile(r"(?:[\w.][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?![/\\]{2})[^\s:-][^\s]*")
-_NAME = re.compile(r"[\w][\w.+-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -60,16 +61,16 @@ class Source(ABC):
         self.close()
 
 
-def open_source(source: str, ref: str = "", *, clone_root: Path, name: str) -> Source:
+def open_source(source: str, ref: str = "", *, clone_root: Path) -> Source:
     """Open a folder or a git URL. Raises SourceError, with one sentence, when it can't be read.
 
-    ref: a branch, tag or commit; "" for a folder as it is, or for what HEAD names. name: names the kept clone of a URL.
+    ref: a branch, tag or commit; "" for a folder as it is, or for what HEAD names. clone_root: holds the clones of URLs.
     """
     folder = Path(source).expanduser()
     if source and folder.is_dir():
         return _open_folder(folder.resolve(), ref)
     if is_url(source):
-        return GitSource(_kept_clone(source, clone_root, name), ref)
+        return GitSource(_kept_clone(source, clone_root), ref)
     if "://" in source or "::" in source:
         raise SourceError(f"{git.without_credentials(source)} is not a URL that can be cloned: use https, ssh, git or file.")
     raise SourceError(f"{source or 'The empty name'} is neither a folder nor a git URL.")
@@ -192,26 +193,42 @@ def blob_id(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def _kept_clone(url: str, clone_root: Path, name: str) -> Path:
-    """The bare clone of `url`, brought up to date; made, or made anew if it was cloned from somewhere else."""
-    if not _NAME.fullmatch(name):
-        raise SourceError(f"{name!r} can't name a folder: use letters, digits, '.', '-' and '_'.")
+def _kept_clone(url: str, clone_root: Path) -> Path:
+    """The bare clone of `url`, brought up to date or made. All refs of a URL, under whatever names, share one."""
+    name = clone_name(url)
     clone_root.mkdir(parents=True, exist_ok=True)
-    for leftover in clone_root.glob(f".{name}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
     clone = clone_root / f"{name}.git"
-    if clone.is_dir():
-        if _line(git.run(["config", "--get", "remote.origin.url"], folder=clone, missing_ok=True)) == url:
+    with _alone(clone_root / f".{name}.lock"):
+        for leftover in clone_root.glob(f".{name}.*.partial"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        if clone.is_dir():
             _fetch(clone)
             return clone
-        shutil.rmtree(clone)
-    partial_clone = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=clone_root))
-    try:
-        git.run(["clone", "--bare", "--quiet", "--", url, partial_clone], folder=clone_root)
-        partial_clone.rename(clone)
-    finally:
-        shutil.rmtree(partial_clone, ignore_errors=True)
+        partial_clone = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=clone_root))
+        try:
+            git.run(["clone", "--bare", "--quiet", "--", url, partial_clone], folder=clone_root)
+            partial_clone.rename(clone)
+        finally:
+            shutil.rmtree(partial_clone, ignore_errors=True)
     return clone
+
+
+def clone_name(url: str) -> str:
+    """Names the kept clone of a URL: how the URL ends, for people, and a hash of all of it."""
+    last = re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git")
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-")[:60] or "clone"
+    return f"{readable}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds `lock`: two at once would fetch the same refs."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _fetch(clone: Path) -> None:

@@ -19,6 +19,7 @@ from django.core.management.base import CommandError
 from indexer import jobs
 from indexer.embedder import HashingEmbedder
 from indexer.models import IndexJob, Repository
+from indexer.parser import ParserPool
 from indexer.snapshot import SnapshotReader
 from tests.processes import environment
 
@@ -81,6 +82,42 @@ def test_a_git_url_is_cloned_and_indexed_at_the_commit_asked_for(source, tmp_pat
     report = json.loads(index_repo(f"file://{bare}", "--json"))
     assert (report["repository"], report["files"]) == ("greeter", 2)
     assert report["commit"] == subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
+
+
+def test_refs_of_one_source_share_its_clone_its_parsed_files_and_its_vectors(source, tmp_path, monkeypatch):
+    git = ["git", "-C", str(source), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["commit", "-q", "-m", "one"],
+        ["checkout", "-q", "-b", "next"],
+    ):
+        subprocess.run([*git, *command], check=True)
+    write_files(source, {"more.py": "def more():\n    return 1\n"})
+    for command in (["add", "."], ["commit", "-q", "-m", "two"]):
+        subprocess.run([*git, *command], check=True)
+    parsed: list[str] = []
+    parse_many = ParserPool.parse_many
+
+    def noting(pool, files):
+        return parse_many(pool, (parsed.append(path) or (path, data) for path, data in files))
+
+    monkeypatch.setattr(ParserPool, "parse_many", noting)
+    url = f"file://{source}"
+    first = json.loads(index_repo(url, "--ref", "main", "--name", "small", "--json"))
+    assert sorted(parsed) == sorted(SMALL)
+    parsed.clear()
+    second = json.loads(index_repo(url, "--ref", "next", "--name", "small-next", "--json"))
+    assert (parsed, second["files"], second["embedded"], second["reused"]) == (["more.py"], 4, 1, first["chunks"])
+    assert second["snapshot"] != first["snapshot"]
+    same = json.loads(index_repo(url, "--ref", "main", "--name", "small-again", "--json"))
+    assert (parsed, same["embedded"], same["snapshot"] == first["snapshot"]) == (["more.py"], 0, False)
+    assert len(list((tmp_path / "clones").glob("*.git"))) == 1
+    live = {r.name: r.live_snapshot for r in Repository.objects.select_related("live_snapshot")}
+    assert {name: str(snapshot.repository) for name, snapshot in live.items()} == {name: name for name in live}
+    jobs.remove(live["small"].directory)
+    with SnapshotReader(live["small-next"].directory) as reader:
+        assert reader.file("greetings.py").text == SMALL["greetings.py"]
 
 
 def test_a_name_that_is_taken_by_another_source_is_refused(source, tmp_path):

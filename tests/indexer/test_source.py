@@ -1,6 +1,8 @@
 import hashlib
 import os
+import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from indexer import git as git_commands
 from indexer.errors import SourceError
-from indexer.source import FolderSource, GitSource, Source, blob_id, is_url, open_source
+from indexer.source import FolderSource, GitSource, Source, blob_id, clone_name, is_url, open_source
 from indexer.types import Skipped, SourceFile
 
 from .builds import write_files
@@ -51,10 +53,10 @@ class Clones:
         self.folder = folder / "clones"
 
     def open(self, source: str | Path, ref: str = "") -> Source:
-        return open_source(str(source), ref, clone_root=self.folder, name="small")
+        return open_source(str(source), ref, clone_root=self.folder)
 
     def kept(self) -> list[str]:
-        return sorted(path.name for path in self.folder.iterdir())
+        return sorted(path.name for path in self.folder.iterdir() if not path.name.endswith(".lock"))
 
     def read(self, source: str | Path, ref: str = "") -> dict[str, str]:
         with self.open(source, ref) as opened:
@@ -383,15 +385,16 @@ def test_a_closed_source_gives_a_sentence(repository, clones):
 def test_a_url_is_cloned_once_and_fetched_from_then_on(repository, clones):
     url = f"file://{repository}"
     assert clones.read(url) == {".gitignore": "*.log\nbuild/\n", "a.py": "a = 1\n", "src/b.py": "b = 2\n"}
-    inode = (clones.folder / "small.git").stat().st_ino
+    (clone,) = clones.kept()
+    inode = (clones.folder / clone).stat().st_ino
     write_files(repository, {"a.py": "a = 2\n"})
     two = commit(repository)
     git(repository, "tag", "v2")
     with clones.open(url) as source:
         assert (source.commit, source.ref, texts(source)["a.py"]) == (two, "main", "a = 2\n")
     assert clones.read(url, "v2")["a.py"] == "a = 2\n"
-    assert (clones.folder / "small.git").stat().st_ino == inode
-    assert clones.kept() == ["small.git"]
+    assert (clones.folder / clone).stat().st_ino == inode
+    assert clones.kept() == [clone]
 
 
 def test_branches_and_tags_that_were_moved_or_deleted_are_followed(repository, clones):
@@ -420,7 +423,7 @@ def test_a_changed_default_branch_is_followed(repository, clones):
         assert (source.ref, texts(source)["a.py"]) == ("trunk", "a = 2\n")
 
 
-def test_a_clone_of_another_url_is_made_anew(repository, clones, tmp_path):
+def test_another_url_has_a_clone_of_its_own(repository, clones, tmp_path):
     clones.read(f"file://{repository}")
     other = write_files(tmp_path / "other", {"other.py": "other\n"})
     git(other, "init", "--quiet", "--initial-branch", "main")
@@ -429,9 +432,10 @@ def test_a_clone_of_another_url_is_made_anew(repository, clones, tmp_path):
 
 
 def test_what_a_clone_that_was_cut_short_left_is_swept_and_never_taken_for_one(repository, clones):
-    write_files(clones.folder / ".small.abc.partial", {"HEAD": "ref: refs/heads/main\n"})
+    name = clone_name(f"file://{repository}")
+    write_files(clones.folder / f".{name}.abc.partial", {"HEAD": "ref: refs/heads/main\n"})
     assert "a.py" in clones.read(f"file://{repository}")
-    assert clones.kept() == ["small.git"]
+    assert clones.kept() == [f"{name}.git"]
 
 
 def test_a_clone_that_fails_leaves_nothing_and_says_why(tmp_path, clones):
@@ -492,11 +496,36 @@ def test_no_text_that_git_could_take_for_an_option_or_a_helper_is_a_url(text):
         assert text.split() == [text]
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a b", "-a"])
-def test_a_name_that_could_leave_the_folder_of_clones_is_refused(repository, tmp_path, name):
-    with pytest.raises(SourceError, match="can't name a folder"):
-        open_source(f"file://{repository}", clone_root=tmp_path / "clones", name=name)
-    assert not (tmp_path / "clones").exists()
+@given(st.text(min_size=1))
+def test_a_clone_is_named_so_that_it_stays_in_its_folder_and_meets_no_other(url):
+    name = clone_name(url)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+-[0-9a-f]{12}", name)
+    assert clone_name(url + "x") != name
+
+
+def test_two_processes_that_want_the_same_clone_take_turns(repository, clones, monkeypatch):
+    running = threading.Lock()
+    run = git_commands.run
+
+    def one_at_a_time(arguments, **options):
+        if arguments[0] not in ("clone", "fetch"):
+            return run(arguments, **options)
+        assert running.acquire(blocking=False), "two at once"
+        try:
+            return run(arguments, **options)
+        finally:
+            running.release()
+
+    monkeypatch.setattr(git_commands, "run", one_at_a_time)
+    found: list[dict[str, str]] = []
+    threads = [threading.Thread(target=lambda: found.append(clones.read(f"file://{repository}"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    assert found[0] == found[1] == found[2]
+    assert len(clones.kept()) == 1
 
 
 @given(st.binary(max_size=300))
