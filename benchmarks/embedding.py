@@ -1,11 +1,13 @@
-"""How fast chunks are embedded on this machine, and what short texts cost in quality.
+"""How fast chunks are embedded on this machine, and what the way that Sextant does it costs in quality.
 
-    python -m benchmarks.embedding FOLDER [--chunks 512] [--annotations FILE]
+    python -m benchmarks.embedding FOLDER [--chunks 256] [--annotations FILE]
 
-Compares whole chunks with the short texts that `indexer.embedder` makes of them, in float32 and bfloat16, and prints the
-machine and the inputs with the figures. CPU seconds are given beside the clock's, since others may share the cores. With
-annotations (a JSON list of {"query", "relevant": [path or {"path"}]}) all chunks are embedded and the dense signal alone is
-scored: NDCG@10 over distinct files, each at its best chunk.
+The baseline is `SentenceTransformer.encode` in float32 over whole chunks. Against it stand the short texts that
+`indexer.embedder` makes of the same chunks, by the same engine and as Sextant embeds on a CPU (ONNX Runtime, int8). All take
+turns over portions of the chunks, so that others who share the cores disturb them alike; ratios are of chunks per CPU
+second. One query's time is measured in the same turns. With annotations (a JSON list of {"query", "relevant": [path or
+{"path"}], "secondary": […]}) all chunks are embedded and the dense signal alone is scored: NDCG@10 over distinct files, each at
+its best chunk.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -26,12 +29,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import embedder
-from indexer.embedder import SentenceEmbedder, embedded_texts
+from indexer.embedder import MiniLMEmbedder, SentenceEmbedder, embedded_texts
 from indexer.parser import ParserPool
 from indexer.source import open_source
 from indexer.types import ParsedFile, SourceFile
 
 WHOLE_TOKENS = 256
+PORTION = 64
+QUERIES = ("where are cookies signed", "how is a connection closed when the client goes away", "routing", "session backend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +54,84 @@ class Question:
     relevant: frozenset[str]
 
 
+class Variant:
+    """One way to embed, and what it took."""
+
+    def __init__(
+        self,
+        name: str,
+        text_of: Callable[[Input], str],
+        encode: Callable[[Sequence[str]], NDArray[np.float32]],
+        encode_query: Callable[[str], NDArray[np.float32]],
+    ) -> None:
+        self.name = name
+        self.encode_query = encode_query
+        self.clock_s = self.cpu_s = 0.0
+        self.vectors: list[NDArray[np.float32]] = []
+        self.query_ms: list[float] = []
+        self.query_cpu_ms: list[float] = []
+        self._text_of = text_of
+        self._encode = encode
+        encode(["warm up"])
+        encode_query("warm up")
+
+    def embed(self, some: Sequence[Input]) -> None:
+        texts = [self._text_of(chunk) for chunk in some]
+        clock, cpu = time.perf_counter(), time.process_time()
+        self.vectors.append(self._encode(texts))
+        self.clock_s += time.perf_counter() - clock
+        self.cpu_s += time.process_time() - cpu
+
+    def ask(self, query: str) -> None:
+        clock, cpu = time.perf_counter(), time.process_time()
+        self.encode_query(query)
+        self.query_ms.append(1000 * (time.perf_counter() - clock))
+        self.query_cpu_ms.append(1000 * (time.process_time() - cpu))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--chunks", type=int, default=512, help="how many to embed, drawn at random (default: 512)")
+    parser.add_argument("--chunks", type=int, default=256, help="how many to embed, drawn at random (default: 256)")
     parser.add_argument("--annotations", type=Path, help="score the dense signal on these questions; embeds every chunk")
     options = parser.parse_args()
     inputs = read_inputs(options.folder)
     questions = read_questions(options.annotations) if options.annotations else []
+    random.Random(1).shuffle(inputs)
     if not questions:
-        inputs = random.Random(1).sample(inputs, min(options.chunks, len(inputs)))
+        inputs = inputs[: options.chunks]
+    compared = variants()
     print_machine()
     print(f"inputs   {len(inputs)} chunks of {options.folder.name}: {describe(inputs)}")
-    print(f"{'variant':24}{'chunks/s':>10}{'per CPU-s':>11}" + (f"{'NDCG@10':>10}" if questions else ""))
-    for dtype in ("float32", "bfloat16"):
-        for name, tokens, text_of in VARIANTS:
-            report(f"{name}, {dtype}", model_in(dtype), tokens, inputs, text_of, questions)
+    for start in range(0, len(inputs), PORTION):
+        for variant in compared:
+            variant.embed(inputs[start : start + PORTION])
+            for query in QUERIES:
+                variant.ask(query)
+    columns = f"{'variant':36}{'chunks/s':>10}{'per CPU-s':>11}{'ratio':>7}{'query ms':>10}{'CPU ms':>8}"
+    print(columns + (f"{'NDCG@10':>9}" if questions else ""))
+    for variant in compared:
+        quality = f"{score(variant, inputs, questions):9.3f}" if questions else ""
+        rates = f"{len(inputs) / variant.clock_s:10.1f}{len(inputs) / variant.cpu_s:11.1f}"
+        queries = f"{median(variant.query_ms):10.1f}{median(variant.query_cpu_ms):8.1f}"
+        print(f"{variant.name:36}{rates}{compared[0].cpu_s / variant.cpu_s:7.1f}{queries}{quality}")
+
+
+def variants() -> list[Variant]:
+    """The baseline first."""
+    sentences = SentenceEmbedder("minilm")
+    single, onnx = sentences.load().float(), MiniLMEmbedder()
+    query = one(plain(single, WHOLE_TOKENS))
+    made = [
+        Variant("whole chunks, float32", whole_text, plain(single, WHOLE_TOKENS), query),
+        Variant("short texts, float32", short_text, plain(single, embedder.DOCUMENT_TOKENS), query),
+    ]
+    if embedder.computes_in_bfloat16():
+        half = sentences.load().bfloat16()
+        documents, query = plain(half, embedder.DOCUMENT_TOKENS), one(plain(half, WHOLE_TOKENS))
+        made.append(Variant("short texts, bfloat16", short_text, documents, query))
+    made.append(Variant("short texts, int8 (Sextant's)", short_text, onnx.encode_documents, onnx.encode_query))
+    return made
 
 
 def whole_text(chunk: Input) -> str:
@@ -75,10 +142,20 @@ def short_text(chunk: Input) -> str:
     return chunk.short
 
 
-VARIANTS: list[tuple[str, int, Callable[[Input], str]]] = [
-    ("whole chunks", WHOLE_TOKENS, whole_text),
-    ("short texts", embedder.DOCUMENT_TOKENS, short_text),
-]
+def plain(model: Any, tokens: int) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """`SentenceTransformer.encode` as anybody would call it: (n, 384) float32, normalised."""
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        model.max_seq_length = tokens
+        encoded = model.encode(list(texts), convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False)
+        vectors: NDArray[np.float32] = encoded.float().cpu().numpy()
+        return vectors
+
+    return encode
+
+
+def one(encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> Callable[[str], NDArray[np.float32]]:
+    return lambda text: encode([text])[0]
 
 
 def read_inputs(folder: Path) -> list[Input]:
@@ -96,7 +173,12 @@ def read_inputs(folder: Path) -> list[Input]:
 
 def read_questions(annotations: Path) -> list[Question]:
     return [
-        Question(entry["query"], frozenset(hit if isinstance(hit, str) else hit["path"] for hit in entry["relevant"]))
+        Question(
+            entry["query"],
+            frozenset(
+                hit if isinstance(hit, str) else hit["path"] for hit in [*entry["relevant"], *entry.get("secondary", [])]
+            ),
+        )
         for entry in json.loads(annotations.read_text())
     ]
 
@@ -116,40 +198,10 @@ def describe(inputs: Sequence[Input]) -> str:
     return f"{whole:.0f} characters a chunk, {short:.0f} a short text"
 
 
-def model_in(dtype: str) -> Any:
-    """MiniLM as sentence-transformers has it, in that precision."""
-    model = SentenceEmbedder("minilm").load()
-    return model.float() if dtype == "float32" else model.bfloat16()
-
-
-def report(
-    name: str, model: Any, tokens: int, inputs: Sequence[Input], text_of: Callable[[Input], str], questions: Sequence[Question]
-) -> None:
-    texts = [text_of(chunk) for chunk in inputs]
-    encode(model, texts[:16], tokens)
-    clock, cpu = time.monotonic(), time.process_time()
-    vectors = encode(model, texts, tokens)
-    clock, cpu = time.monotonic() - clock, time.process_time() - cpu
-    quality = f"{score(model, vectors, inputs, questions):10.3f}" if questions else ""
-    print(f"{name:24}{len(texts) / clock:10.0f}{len(texts) / cpu:11.0f}{quality}", flush=True)
-
-
-def encode(model: Any, texts: Sequence[str], tokens: int) -> NDArray[np.float32]:
-    """(n, 384) float32, normalised, batched as `SentenceEmbedder` does."""
-    model.max_seq_length = tokens
-    vectors = np.zeros((len(texts), model.get_embedding_dimension()), dtype=np.float32)
-    for batch in embedder.batches([min(len(text), tokens * 4) for text in texts], embedder.CHARACTERS_PER_BATCH):
-        encoded = model.encode(
-            [texts[i] for i in batch], batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False
-        )
-        vectors[batch] = encoded.float().cpu().numpy()
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors
-
-
-def score(model: Any, vectors: NDArray[np.float32], inputs: Sequence[Input], questions: Sequence[Question]) -> float:
+def score(variant: Variant, inputs: Sequence[Input], questions: Sequence[Question]) -> float:
     """Mean NDCG@10 over distinct files, binary relevance."""
-    queries = encode(model, [question.text for question in questions], WHOLE_TOKENS)
+    queries = np.stack([variant.encode_query(question.text) for question in questions])
+    vectors = np.concatenate(variant.vectors)
     total = 0.0
     for question, similarities in zip(questions, queries @ vectors.T, strict=True):
         ranked = dict.fromkeys(inputs[i].path for i in np.argsort(-similarities))

