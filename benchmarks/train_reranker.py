@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.commits import MOST_QUESTIONS, long_questions
+from benchmarks.commits import MOST_QUESTIONS, training_questions
+from benchmarks.long_questions import held_out
 from indexer.benchmark import ScopeName, answer, index_source
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, Target, grouped, mean, ndcg, read_dataset
 from indexer.reranker import FEATURES, WEIGHTS, shipped_mixes
@@ -255,7 +256,7 @@ def _options() -> argparse.Namespace:
 
 
 def _with_long_questions(each: Indexed, clones: Path, most: int) -> Indexed:
-    questions = long_questions(each.repository, clones / each.repository.name, each.snapshot)[:most]
+    questions = training_questions(each.repository, clones / each.repository.name, each.snapshot, held_out())[:most]
     return replace(each, repository=replace(each.repository, questions=questions))
 
 
