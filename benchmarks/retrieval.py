@@ -33,8 +33,9 @@ from indexer.evaluation import (
 from indexer.lexical_index import LexicalIndex
 from indexer.query import analyse
 from indexer.retriever import Retriever
-from indexer.search import Scope
+from indexer.scope import Scope
 from indexer.snapshot import SnapshotReader
+from indexer.types import Filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def plain_bm25(indexed: Indexed, scope: ScopeName) -> list[Outcome]:
     """Each question's chunks by BM25 over all its terms."""
     with SnapshotReader(indexed.snapshot) as reader:
         index = LexicalIndex(reader.connection)
-        files = Scope.of(reader.connection, indexed.repository.root if scope == "root" else "").files
+        files = Scope.of(reader.connection, Filters(indexed.repository.root if scope == "root" else "")).files
         return [_by_words(question, index, reader.connection, files) for question in indexed.repository.questions]
 
 

@@ -3,6 +3,7 @@
 IndexerError
 ├── SourceError            the folder, URL or ref can't be read
 ├── SnapshotError          a snapshot directory is missing, incomplete or of another version
+├── PatternError           a regular expression can't be used
 ├── EmbedderError          the embedding model can't be loaded
 ├── VectorIndexError       FAISS is missing, doubled, or has no GPU though one was asked for
 ├── RepositoryBusy         another process indexes this repository right now
@@ -21,6 +22,10 @@ class SourceError(IndexerError):
 
 
 class SnapshotError(IndexerError):
+    pass
+
+
+class PatternError(IndexerError):
     pass
 
 

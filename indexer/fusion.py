@@ -7,12 +7,13 @@ Further chunks of a file follow at a falling share of its chance, so that many f
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from indexer.lexical_index import ChunkHit
+from indexer.places import Place
 from indexer.symbols import DefinitionHit
 from indexer.types import Origin, Signal
 
@@ -32,6 +33,8 @@ _LINE_SHARE = 3.0
 # the development set, which counts files, but leaves an answer with one passage of a file that surely holds it.
 FURTHER_PASSAGE_SHARE = 0.1
 _PASSAGES_OF_A_FILE = 5
+# A file that is pinned as a whole.
+CHUNKS_OF_A_PIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,44 @@ class PassagePicker:
         if not any(origins):
             origins.append(self._cards.get(file_id))
         return tuple(origin for origin in origins if origin)
+
+
+def place_chunks(
+    places: Sequence[Place],
+    spans: Mapping[int, Sequence[ChunkSpan]],
+    ranked: Sequence[RankedChunk],
+    picker: PassagePicker,
+    most: int,
+) -> tuple[list[RankedChunk], dict[int, list[int]]]:
+    """The chunks that hold the lines that a question points at, in the order of the places, and the lines marked in each.
+
+    A place without a line is a file: its best chunks stand for it. Scores lie above every chance, which is at most 1.
+    """
+    others = {chunk.chunk_id: chunk.origins for chunk in ranked}
+    found: dict[int, tuple[int, list[Origin]]] = {}
+    marked: dict[int, list[int]] = defaultdict(list)
+    ranks: Counter[Signal] = Counter()
+    for place in places:
+        of_file = spans.get(place.file_id, ())
+        holding = [span for span in of_file if span.start_line <= place.line <= span.end_line]
+        if holding:
+            chunk_ids = [min(holding, key=lambda span: span.end_line - span.start_line).chunk_id]
+        else:
+            chunk_ids = [chunk.chunk_id for chunk in islice(picker.pick(place.file_id, 1.0, of_file), CHUNKS_OF_A_PIN)]
+        for chunk_id in chunk_ids:
+            if chunk_id not in found and len(found) == most:
+                continue
+            _, origins = found.setdefault(chunk_id, (place.file_id, []))
+            if all(origin.signal != place.signal for origin in origins):
+                ranks[place.signal] += 1
+                origins.append(Origin(place.signal, ranks[place.signal], place.weight))
+            if holding and place.line not in marked[chunk_id]:
+                marked[chunk_id].append(place.line)
+    first = [
+        RankedChunk(chunk_id, file_id, 2.0 - number / (2 * len(found)), (*origins, *others.get(chunk_id, ())))
+        for number, (chunk_id, (file_id, origins)) in enumerate(found.items())
+    ]
+    return first, marked
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ class ChunkHit:
 class LexicalIndex:
     """Looks terms up. Terms come from `indexer.tokens` and are weighted: a weight multiplies a term's share of the score.
 
-    files: the file ids to keep to (both ends included), or None for all.
+    files: the file ids to keep to (both ends included), or None for all. allowed: those of them that count, or None for all.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -155,18 +155,25 @@ class LexicalIndex:
         """The inverse document frequency of a term in `frequency` chunks (Lucene's variant, which is never negative)."""
         return math.log1p((self.size - frequency + 0.5) / (frequency + 0.5))
 
-    def chunks(self, terms: Mapping[str, float], limit: int, files: tuple[int, int] | None = None) -> list[ChunkHit]:
+    def chunks(
+        self,
+        terms: Mapping[str, float],
+        limit: int,
+        files: tuple[int, int] | None = None,
+        allowed: frozenset[int] | None = None,
+    ) -> list[ChunkHit]:
         """The best chunks by BM25 over their text and place, best first."""
         first, last = self._chunk_range(files)
+        within, ids = _within("SELECT id FROM chunks WHERE file_id IN (SELECT value FROM json_each(?))", allowed)
         query = (
-            "SELECT hits.rowid, chunks.file_id, hits.score FROM ("
-            " SELECT rowid, -rank AS score FROM chunk_words WHERE chunk_words MATCH ? AND rowid BETWEEN ? AND ?"
+            "SELECT hits.rowid, chunks.file_id, hits.score FROM ("  # noqa: S608
+            f" SELECT rowid, -rank AS score FROM chunk_words WHERE chunk_words MATCH ? AND rowid BETWEEN ? AND ?{within}"
             " ORDER BY rank LIMIT ?) AS hits JOIN chunks ON chunks.id = hits.rowid"
         )
         scores: dict[int, float] = defaultdict(float)
         file_of: dict[int, int] = {}
         for weight, group in _by_weight(terms):
-            for chunk_id, file_id, score in self._db.execute(query, (_any_of(group), first, last, limit)):
+            for chunk_id, file_id, score in self._db.execute(query, (_any_of(group), first, last, *ids, limit)):
                 scores[chunk_id] += weight * score
                 file_of[chunk_id] = file_id
         best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[:limit]
@@ -183,19 +190,25 @@ class LexicalIndex:
         return dict(held)
 
     def cards(
-        self, terms: Mapping[str, float], weights: Sequence[float], limit: int, files: tuple[int, int] | None = None
+        self,
+        terms: Mapping[str, float],
+        weights: Sequence[float],
+        limit: int,
+        files: tuple[int, int] | None = None,
+        allowed: frozenset[int] | None = None,
     ) -> dict[int, float]:
         """BM25 of the best file cards by file id, best first. weights: of stem, folders, header and symbols."""
         first, last = files or (0, _LAST_ID)
+        within, ids = _within("SELECT value FROM json_each(?)", allowed)
         query = (
-            "SELECT rowid, -bm25(file_cards, ?, ?, ?, ?) AS score FROM file_cards"
-            " WHERE file_cards MATCH ? AND rowid BETWEEN ? AND ? ORDER BY score DESC, rowid LIMIT ?"
+            "SELECT rowid, -bm25(file_cards, ?, ?, ?, ?) AS score FROM file_cards"  # noqa: S608
+            f" WHERE file_cards MATCH ? AND rowid BETWEEN ? AND ?{within} ORDER BY score DESC, rowid LIMIT ?"
         )
         columns = " ".join(name for name, weight in zip(_CARD_COLUMNS, weights, strict=True) if weight)
         scores: dict[int, float] = defaultdict(float)
         for weight, group in _by_weight(terms):
             match = f"{{{columns}}} : ({_any_of(group)})"
-            for file_id, score in self._db.execute(query, (*weights, match, first, last, limit)):
+            for file_id, score in self._db.execute(query, (*weights, match, first, last, *ids, limit)):
                 scores[file_id] += weight * score
         return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit])
 
@@ -206,6 +219,11 @@ class LexicalIndex:
         query = "SELECT min(id), max(id) FROM chunks WHERE file_id BETWEEN ? AND ?"
         first, last = self._db.execute(query, files).fetchone()
         return (first, last) if first is not None else (0, -1)
+
+
+def _within(ids: str, allowed: frozenset[int] | None) -> tuple[str, list[str]]:
+    """A condition on row ids and its values; none where everything is allowed."""
+    return ("", []) if allowed is None else (f" AND rowid IN ({ids})", [json.dumps(sorted(allowed))])
 
 
 def _any_of(terms: Iterable[str]) -> str:

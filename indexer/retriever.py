@@ -25,7 +25,7 @@ from indexer.query import analyse
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Candidate, Search
 from indexer.snapshot import SnapshotReader, in_use
-from indexer.types import SearchResult
+from indexer.types import Cited, Filters, SearchResult
 
 if TYPE_CHECKING:
     from indexer.embedder import Embedder
@@ -82,23 +82,29 @@ class Retriever:
         *,
         limit: int = 10,
         scope: str = "",
+        languages: Sequence[str] = (),
+        tests: bool = True,
         history: Sequence[str] = (),
+        cited: Sequence[Cited] = (),
         vectors: bool = True,
     ) -> SearchResult:
         """The passages of a snapshot that answer `query`, best first; none is a valid answer.
 
-        scope: a folder or file to keep to, relative to the root. history: the earlier questions of the conversation, newest
-        last. vectors: whether to use the dense signal where the snapshot has it. Raises SnapshotError.
+        scope: a folder or file to keep to, relative to the root. languages: names of languages to keep to. tests: whether tests
+        count. history: the earlier questions of the conversation, newest last. cited: what the last answer cited, in the order
+        of its text. vectors: whether to use the dense signal where the snapshot has it. Raises SnapshotError, and PatternError
+        where the query is a regular expression that can't be used.
         """
         with self._open(snapshot_dir) as snapshot:
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
-            return Search(snapshot.reader, analyse(query, history), scope, nearest, self._mixes).run(limit)
+            filters = Filters(scope, tuple(languages), tests)
+            return Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited).run(limit)
 
     def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> list[Candidate]:
         """The files that were ranked for a query, best first, with their features: what training and explanations need."""
         with self._open(snapshot_dir) as snapshot:
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
-            return Search(snapshot.reader, analyse(query), scope, nearest, self._mixes).ranked()
+            return Search(snapshot.reader, analyse(query), Filters(scope), nearest, self._mixes).ranked()
 
     def close(self) -> None:
         """Close the snapshots that no search uses; the others close when their last search ends."""

@@ -1,13 +1,14 @@
 """One search in one snapshot, from the question to its passages.
 
-The signals are asked one after the other (lexical, symbol, dense, paths), the files that they bring up are ranked, and the best
-files give their passages. Each signal leaves a step that tells what it found and how long that took.
+What the question points at comes first: pins, frames, messages, matches, uses (`indexer.places`). Then the signals are asked
+one after the other (lexical, symbol, dense, paths), the files that they bring up are ranked, and the best files give their
+passages. Each leaves a step that tells what it found and how long that took.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,15 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from indexer.code_graph import CodeGraph, Defined
 from indexer.errors import IndexerError
-from indexer.fusion import ChunkSpan, Findings, PassagePicker, RankedChunk, candidate_files
+from indexer.fusion import ChunkSpan, Findings, PassagePicker, RankedChunk, candidate_files, place_chunks
 from indexer.lexical_index import ChunkHit, LexicalIndex
-from indexer.query import PathHint, Query, is_identifier
-from indexer.reranker import FileEvidence, Mixes, chances, file_features, mix_name, score
+from indexer.natural_language import LANGUAGES
+from indexer.pins import resolve
+from indexer.places import Place, PlaceFinder, Told
+from indexer.query import BORROWED_WEIGHT, Name, PathHint, Query, is_identifier
+from indexer.reranker import FEATURES, FileEvidence, Mixes, chances, file_features, mix_name, score
+from indexer.scope import Scope
 from indexer.snapshot import SnapshotReader
 from indexer.symbols import DefinitionHit, definitions_of
-from indexer.tokens import fold, identifier_terms
-from indexer.types import Passage, SearchResult, SearchStep
+from indexer.tokens import fold, identifier_terms, word_stems
+from indexer.types import Cited, Filters, Passage, SearchResult, SearchStep
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +50,10 @@ _MOST_TERMS = 48
 # A file that the question names by its path stands above what only ranking brings up: a logit, so about fifty to one.
 _NAMED_FILE_LIFT = 4.0
 _MOST_NAMED_FILES = 20
+# A file that the last answer cited.
+_CITED_LIFT = 1.0
+# In another language than English words can't vote, and what is near in meaning has more of a say.
+_DENSE_SHARE_OF_OTHER_LANGUAGES = 2.0
 # What tells what a repository is: its README first, then the files that the others use most.
 _OVERVIEW_FILES = 20
 
@@ -60,33 +70,52 @@ class Candidate:
 class Search:
     """nearest: asks the vectors, or None where there are none or they aren't wanted. mixes: the reranker's weights."""
 
-    def __init__(self, reader: SnapshotReader, query: Query, scope: str, nearest: Nearest | None, mixes: Mixes) -> None:
+    def __init__(
+        self,
+        reader: SnapshotReader,
+        query: Query,
+        filters: Filters,
+        nearest: Nearest | None,
+        mixes: Mixes,
+        cited: Sequence[Cited] = (),
+    ) -> None:
         self._reader = reader
         self._db = reader.connection
         self._index = LexicalIndex(self._db)
-        self._query = query
-        self._scope = Scope.of(self._db, scope)
+        self._filters = filters
+        self._pinned = resolve(self._db, query.pins)
+        folders = [pinned.folder for pinned in self._pinned if pinned.folder]
+        self._scope = Scope.of(self._db, filters, folders)
         self._nearest = nearest
         self._mixes = mixes
-        self._frequencies = self._index.frequencies([*query.terms, *query.stems])
         self._steps: list[SearchStep] = []
+        self._cited = self._cited_files(cited) if query.borrowed_from else {}
+        self._query = self._resolved(query)
+        self._frequencies = self._index.frequencies([*self._query.terms, *self._query.stems])
 
     def run(self, limit: int) -> SearchResult:
+        """Raises PatternError."""
         started = time.perf_counter()
-        findings = self._find()
+        self._tell_kind()
+        places, subjects = self._places()
+        findings = self._find() if self._query.kind != "regex" else Findings()
         with self._step("Ranking") as tell:
             candidates = self._rank(findings)
-            passages = self._passages(findings, candidates, limit)
-            tell(f"{_count(len(candidates), 'file')} compared")
+            passages = self._passages(findings, candidates, places, limit)
+            if self._query.kind != "regex":
+                tell(f"{_count(len(candidates), 'file')} compared")
         matched, missing = self._words()
         return SearchResult(
             passages=passages,
             steps=tuple(self._steps),
             vectors=self._nearest is not None,
-            symbols=tuple(dict.fromkeys(hit.name for hit in findings.definitions)),
+            symbols=tuple(dict.fromkeys((*subjects, *(hit.name for hit in findings.definitions)))),
             matched_terms=matched,
             missing_terms=missing,
             took_ms=(time.perf_counter() - started) * 1000,
+            kind=self._query.kind,
+            filters=self._filters,
+            unresolved=tuple(pinned.pin.text for pinned in self._pinned if not pinned.is_resolved),
         )
 
     def ranked(self) -> list[Candidate]:
@@ -97,6 +126,89 @@ class Search:
         findings = Findings() if self._scope.is_empty else self._find_words()
         findings = replace(findings, definitions=self._find_definitions(), lines=self._find_paths())
         return replace(findings, dense=self._find_dense())
+
+    # --- what the question is and points at ---------------------------------------------------------------------------
+
+    def _tell_kind(self) -> None:
+        said = {
+            "error": "read as an error message",
+            "path": "read as a path",
+            "symbol": "read as a name",
+            "overview": "read as a question about the whole",
+        }.get(self._query.kind)
+        if self._query.language:
+            said = f"asked in {LANGUAGES[self._query.language]}: by names, and by meaning where there are vectors"
+        if said and self._query.kind != "symbol":
+            self._steps.append(SearchStep("Question", said, 0.0))
+        if restricted := str(self._filters):
+            self._steps.append(SearchStep("Filters", restricted, 0.0))
+
+    def _places(self) -> tuple[list[Place], tuple[str, ...]]:
+        """What the question points at, in order, and the names among it that are defined here."""
+        finder = PlaceFinder(self._reader, self._index, self._scope, self._query)
+        found: list[Place] = []
+        for look in (lambda: finder.pins(self._pinned), finder.frames, finder.message, finder.matches):
+            found += self._look(look)
+        subjects: tuple[str, ...] = ()
+
+        def references() -> Told | None:
+            nonlocal subjects
+            told, subjects = finder.references()
+            return told
+
+        found += self._look(references)
+        if self._query.points_at == "file" and self._cited:
+            found.append(Place(next(reversed(self._cited)), 0, "cited"))
+        return found, subjects
+
+    def _look(self, look: Callable[[], Told | None]) -> tuple[Place, ...]:
+        started = time.perf_counter()
+        if (told := look()) is None:
+            return ()
+        self._steps.append(SearchStep(told.name, told.detail, (time.perf_counter() - started) * 1000))
+        return told.places
+
+    def _cited_files(self, cited: Sequence[Cited]) -> dict[int, list[Defined]]:
+        """By file that the last answer cited, in the order of the citations, the definitions that it cited there."""
+        graph = CodeGraph(self._db)
+        files: dict[int, list[Defined]] = {}
+        for each in cited:
+            row = self._db.execute("SELECT id FROM files WHERE path = ?", (each.path,)).fetchone()
+            if row is None:
+                continue
+            defined = graph.of_lines(row[0], each.start_line, each.end_line)
+            # The last citation comes last.
+            files[row[0]] = [*files.pop(row[0], []), *([defined] if defined else [])]
+        return files
+
+    def _resolved(self, query: Query) -> Query:
+        """A follow-up with the names that the last answer cited; "it" and "that function" are the last of them."""
+        defined = [each for definitions in self._cited.values() for each in definitions]
+        if not defined:
+            return replace(query, subject=None, kind="plain") if query.subject and not query.subject.text else query
+        last = defined[-1]
+        is_meant = query.points_at == "definition" or query.subject is not None
+        weights = {each.qualified_name: BORROWED_WEIGHT * BORROWED_WEIGHT for each in defined}
+        weights[last.qualified_name] = BORROWED_WEIGHT if is_meant else weights[last.qualified_name]
+        names = [
+            _name_of(each, weights[each.qualified_name]) for each in {each.qualified_name: each for each in defined}.values()
+        ]
+        known = {(name.text, name.qualifier) for name in query.names}
+        terms, stems = dict(query.terms), dict(query.stems)
+        if is_meant:
+            self._steps.append(SearchStep("Question", f"about {last.qualified_name}, which the last answer cited", 0.0))
+            for term in identifier_terms(last.name):
+                terms.setdefault(term, BORROWED_WEIGHT)
+            for stem in word_stems(last.name):
+                stems.setdefault(stem, BORROWED_WEIGHT)
+        return replace(
+            query,
+            names=(*query.names, *(name for name in names if (name.text, name.qualifier) not in known)),
+            terms=terms,
+            stems=stems,
+            subject=_name_of(last, 1.0) if query.subject else None,
+            gist=f"{query.gist}\n{last.qualified_name}" if is_meant else query.gist,
+        )
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -120,10 +232,11 @@ class Search:
                 tell("none of the words occurs")
                 return Findings()
             files = self._scope.files
-            lexical = self._index.chunks(terms, _LEXICAL_CHUNKS, files)
+            allowed = self._scope.allowed
+            lexical = self._index.chunks(terms, _LEXICAL_CHUNKS, files, allowed)
             known = {term: weight for term, weight in self._query.terms.items() if term in self._frequencies}
-            cards = self._index.cards(known, _CARD_WEIGHTS, _CARDS, files)
-            stems = self._index.cards(known, _STEM_WEIGHTS, _CARDS, files)
+            cards = self._index.cards(known, _CARD_WEIGHTS, _CARDS, files, allowed)
+            stems = self._index.cards(known, _STEM_WEIGHTS, _CARDS, files, allowed)
             coverage = self._coverage(terms, lexical)
             tell(f"{_count(len(lexical), 'chunk')} for {_listed(terms)}")
         return Findings(lexical, cards, stems, coverage)
@@ -151,14 +264,14 @@ class Search:
     def _overview(self) -> dict[int, float]:
         query = (
             "SELECT id, lower(path) LIKE 'readme%' AS readme, referred FROM files JOIN file_signals ON file_id = id"
-            " WHERE id BETWEEN ? AND ? ORDER BY readme DESC, referred DESC, id LIMIT ?"
+            " WHERE id BETWEEN ? AND ? ORDER BY readme DESC, referred DESC, id"
         )
-        rows = self._db.execute(query, (*self._scope.bounds, _OVERVIEW_FILES)).fetchall()
-        return {file_id: 1.0 / place for place, (file_id, _, _) in enumerate(rows, 1)}
+        rows = (row for row in self._db.execute(query, self._scope.bounds) if self._scope.holds(row[0]))
+        return {file_id: 1.0 / place for place, (file_id, _, _) in enumerate(islice(rows, _OVERVIEW_FILES), 1)}
 
     def _find_definitions(self) -> list[DefinitionHit]:
         with self._step("Symbols") as tell:
-            hits = [hit for hit in definitions_of(self._db, self._query.names) if self._scope.holds(hit.file_id)]
+            hits = definitions_of(self._db, self._query.names, self._scope.holds)
             if hits:
                 names = dict.fromkeys(hit.name for hit in hits)
                 tell(f"{_count(len(hits), 'definition')} of {_listed(names)}")
@@ -172,30 +285,37 @@ class Search:
 
     def _files_named(self, hint: PathHint) -> list[int]:
         path = hint.path.lstrip("./")
-        query = "SELECT id FROM files WHERE (path = ? OR substr(path, ?) = ?) AND id BETWEEN ? AND ? LIMIT ?"
-        values = (path, -len(path) - 1, f"/{path}", *self._scope.bounds, _MOST_NAMED_FILES + 1)
-        found = [file_id for (file_id,) in self._db.execute(query, values)]
+        query = "SELECT id FROM files WHERE (path = ? OR substr(path, ?) = ?) AND id BETWEEN ? AND ?"
+        rows = self._db.execute(query, (path, -len(path) - 1, f"/{path}", *self._scope.bounds))
+        found = list(islice((file_id for (file_id,) in rows if self._scope.holds(file_id)), _MOST_NAMED_FILES + 1))
         return found if len(found) <= _MOST_NAMED_FILES else []
 
     def _find_dense(self) -> list[ChunkHit]:
-        if self._nearest is None or self._scope.is_empty or self._query.is_overview or not self._query.text.strip():
+        if self._nearest is None or self._scope.is_empty or self._query.is_overview or not self._query.gist.strip():
             return []
-        text = f"{self._query.borrowed_from}\n{self._query.text}" if self._query.borrowed_from else self._query.text
         with self._step("Dense") as tell:
             try:
-                nearest = self._nearest(text, _DENSE_CHUNKS)
+                hits = self._nearest_in_scope(self._nearest)
             except IndexerError as error:
                 logger.warning("%s: searched without vectors: %s", self._reader.directory.name, error)
                 self._nearest = None
                 tell(f"left out: {error}")
                 return []
-            hits = self._in_scope(nearest)
             tell(f"{_count(len(hits), 'near chunk')}")
         return hits
 
+    def _nearest_in_scope(self, nearest: Nearest) -> list[ChunkHit]:
+        """As many as without a scope, where it holds so many: a filter must not lose what it allows."""
+        wanted = _DENSE_CHUNKS
+        while True:
+            hits = self._in_scope(nearest(self._query.gist, wanted))[:_DENSE_CHUNKS]
+            if len(hits) == _DENSE_CHUNKS or wanted >= self._index.size:
+                return hits
+            wanted = min(wanted * 8, self._index.size)
+
     def _in_scope(self, nearest: Sequence[tuple[int, float]]) -> list[ChunkHit]:
-        query = f"SELECT id, file_id FROM chunks WHERE id IN ({_slots(nearest)})"  # noqa: S608
-        file_of = dict(self._db.execute(query, [chunk_id for chunk_id, _ in nearest]))
+        query = "SELECT id, file_id FROM chunks WHERE id IN (SELECT value FROM json_each(?))"
+        file_of = dict(self._db.execute(query, (json.dumps([chunk_id for chunk_id, _ in nearest]),)))
         hits = (ChunkHit(chunk_id, file_of[chunk_id], score) for chunk_id, score in nearest if chunk_id in file_of)
         return [hit for hit in hits if self._scope.holds(hit.file_id)]
 
@@ -210,16 +330,21 @@ class Search:
             scores = [findings.cards.get(file.file_id, 0.0) for file in files]
         else:
             weights = self._mixes[mix_name(self._query, dense=bool(findings.dense))]
+            if self._query.language and findings.dense:
+                weights = [weight * (_DENSE_SHARE_OF_OTHER_LANGUAGES if name == "dense" else 1.0)
+                           for name, weight in zip(FEATURES, weights, strict=True)]  # fmt: skip
             lift = _NAMED_FILE_LIFT / max(1, len(findings.lines))
             scores = [
-                score(row, weights) + (lift if file.file_id in findings.lines else 0.0)
+                score(row, weights)
+                + (lift if file.file_id in findings.lines else 0.0)
+                + (_CITED_LIFT if file.file_id in self._cited else 0.0)
                 for file, row in zip(files, features, strict=True)
             ]
         ranked = [Candidate(*each) for each in zip(files, features, chances(scores), strict=True)]
         return sorted(ranked, key=lambda candidate: (-candidate.chance, candidate.evidence.path))
 
     def _evidence(self, findings: Findings) -> list[FileEvidence]:
-        ids = candidate_files(findings)
+        ids = list(dict.fromkeys((*candidate_files(findings), *filter(self._scope.holds, self._cited))))
         query = (
             "SELECT id, path, language, lines, referred, main, folder FROM files JOIN file_signals ON file_id = id"  # noqa: S608
             f" WHERE id IN ({_slots(ids)})"
@@ -254,9 +379,14 @@ class Search:
 
     # --- passages ---------------------------------------------------------------------------------------------------
 
-    def _passages(self, findings: Findings, candidates: Sequence[Candidate], limit: int) -> tuple[Passage, ...]:
+    def _passages(
+        self, findings: Findings, candidates: Sequence[Candidate], places: Sequence[Place], limit: int
+    ) -> tuple[Passage, ...]:
+        """What the question points at, then the best chunks of the likeliest files."""
         likeliest = candidates[:limit]
-        spans = self._spans([candidate.evidence.file_id for candidate in likeliest])
+        pointed = list(dict.fromkeys(place.file_id for place in places))
+        ids = list(dict.fromkeys([candidate.evidence.file_id for candidate in likeliest] + pointed[:limit]))
+        spans = self._spans(ids)
         picker = PassagePicker(findings)
         ranked = [
             chunk
@@ -264,7 +394,18 @@ class Search:
             for chunk in picker.pick(candidate.evidence.file_id, candidate.chance, spans[candidate.evidence.file_id])
         ]
         ranked.sort(key=lambda chunk: -chunk.score)
-        return tuple(self._read(ranked[:limit], {each.evidence.file_id: each.evidence.path for each in likeliest}))
+        first, marked = place_chunks(places, spans, ranked, picker, self._most_placed(limit))
+        held = {chunk.chunk_id for chunk in first}
+        chosen = [*first, *(chunk for chunk in ranked if chunk.chunk_id not in held)][:limit]
+        return tuple(self._read(chosen, self._paths(ids), marked))
+
+    def _most_placed(self, limit: int) -> int:
+        """Uses leave a quarter of the places to what ranking finds: they say where, and seldom why."""
+        return max(1, limit * 3 // 4) if self._query.kind == "references" else limit
+
+    def _paths(self, file_ids: Sequence[int]) -> dict[int, str]:
+        query = f"SELECT id, path FROM files WHERE id IN ({_slots(file_ids)})"  # noqa: S608
+        return dict(self._db.execute(query, file_ids))
 
     def _spans(self, file_ids: Sequence[int]) -> Mapping[int, list[ChunkSpan]]:
         spans: dict[int, list[ChunkSpan]] = defaultdict(list)
@@ -276,7 +417,9 @@ class Search:
             spans[file_id].append(ChunkSpan(*span))
         return spans
 
-    def _read(self, ranked: Sequence[RankedChunk], paths: Mapping[int, str]) -> Iterator[Passage]:
+    def _read(
+        self, ranked: Sequence[RankedChunk], paths: Mapping[int, str], marked: Mapping[int, Sequence[int]]
+    ) -> Iterator[Passage]:
         files = {file_id: self._reader.file(paths[file_id]) for file_id in dict.fromkeys(chunk.file_id for chunk in ranked)}
         lines = {file_id: file.text.split("\n") for file_id, file in files.items()}
         query = "SELECT start_line, end_line, symbol, kind FROM chunks WHERE id = ?"
@@ -295,15 +438,23 @@ class Search:
                 text="\n".join(lines[chunk.file_id][start - 1 : end]),
                 score=chunk.score,
                 origins=chunk.origins,
+                marked=tuple(marked.get(chunk.chunk_id, ())),
             )
 
     def _words(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The query's own content words that the index holds, and those that it doesn't."""
+        """The query's own content words that the index holds, and those that it doesn't.
+
+        A trace and a message hold values that are no words of the code, and other languages other words: there only names are
+        missing.
+        """
         spellings: dict[str, str] = {}
         for word in self._query.words:
             spellings.setdefault(fold(word), word)
         matched = tuple(word for word in spellings.values() if self._occurs(word))
-        return matched, tuple(word for word in spellings.values() if word not in matched)
+        missing = tuple(word for word in spellings.values() if word not in matched)
+        if self._query.kind in ("trace", "error") or self._query.language:
+            missing = tuple(word for word in missing if is_identifier(word))
+        return matched, missing
 
     def _occurs(self, word: str) -> bool:
         terms = identifier_terms(word)
@@ -313,31 +464,8 @@ class Search:
         return terms[-1] in self._frequencies or all(part in self._frequencies for part in parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The files that a search keeps to: all of them, or those under one folder, whose ids follow each other because a snapshot
-    numbers its files by path."""
-
-    files: tuple[int, int] | None
-    is_empty: bool = False
-
-    @classmethod
-    def of(cls, db: sqlite3.Connection, folder: str) -> Scope:
-        place = "/".join(part for part in folder.replace("\\", "/").split("/") if part not in ("", "."))
-        if not place:
-            return cls(None)
-        query = "SELECT min(id), max(id) FROM files WHERE path = ? OR (path > ? AND path < ?)"
-        # "0" is the character after "/".
-        first, last = db.execute(query, (place, f"{place}/", f"{place}0")).fetchone()
-        return cls((0, -1), True) if first is None else cls((first, last))
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        return self.files or (0, 2**63 - 1)
-
-    def holds(self, file_id: int) -> bool:
-        first, last = self.bounds
-        return first <= file_id <= last
+def _name_of(defined: Defined, weight: float) -> Name:
+    return Name(defined.name, defined.qualified_name.removesuffix(defined.name).rstrip("."), weight)
 
 
 def _slots(values: Sequence[object]) -> str:

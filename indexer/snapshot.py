@@ -22,7 +22,7 @@ import sqlite3
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -243,6 +243,12 @@ class SnapshotReader:
         """The file as it was indexed. Raises SnapshotError when the snapshot doesn't hold it."""
         row = self._file_row(path)
         return StoredFile(path, row["blob"], row["language"], row["lines"], zlib.decompress(row["content"]).decode())
+
+    def contents(self, ids: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """(file id, UTF-8 text) of these files, one after the other."""
+        for file_id in ids:
+            (content,) = self.connection.execute("SELECT content FROM files WHERE id = ?", (file_id,)).fetchone()
+            yield file_id, zlib.decompress(content)
 
     def outline(self, path: str) -> tuple[Definition, ...]:
         """What the file defines, by line. Raises SnapshotError when the snapshot doesn't hold it."""

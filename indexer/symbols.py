@@ -8,8 +8,9 @@ Among the definitions of one name a type counts more than a function, and a func
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from indexer.query import Name
 from indexer.tokens import fold
@@ -54,20 +55,23 @@ def index_names(db: sqlite3.Connection) -> None:
     db.execute(f"CREATE INDEX IF NOT EXISTS definitions_by_key ON definitions ({_KEY})")
 
 
-def definitions_of(db: sqlite3.Connection, names: Sequence[Name]) -> list[DefinitionHit]:
-    """All definitions of the names, the likeliest first."""
-    hits = [hit for name in names for hit in _definitions_of(db, name)]
+def definitions_of(
+    db: sqlite3.Connection, names: Sequence[Name], holds: Callable[[int], bool] = lambda _: True
+) -> list[DefinitionHit]:
+    """The definitions of the names in the files that count, the likeliest first. holds: whether a file counts."""
+    hits = [hit for name in names for hit in _definitions_of(db, name, holds)]
     return sorted(hits, key=lambda hit: (-hit.weight, hit.file_id, hit.line))
 
 
-def _definitions_of(db: sqlite3.Connection, name: Name) -> list[DefinitionHit]:
+def _definitions_of(db: sqlite3.Connection, name: Name, holds: Callable[[int], bool]) -> list[DefinitionHit]:
     key = fold(name.text)
     if not key:
         return []
-    query = f"SELECT file_id, name, qualified_name, kind, line FROM definitions WHERE {_KEY} = ? LIMIT ?"  # noqa: S608
+    query = f"SELECT file_id, name, qualified_name, kind, line FROM definitions WHERE {_KEY} = ?"  # noqa: S608
+    rows = (row for row in db.execute(query, (key,)) if holds(row[0]))
     return [
         DefinitionHit(file_id, found, line, name.weight * _likeness(name, found, qualified, kind))
-        for file_id, found, qualified, kind, line in db.execute(query, (key, _MOST_DEFINITIONS))
+        for file_id, found, qualified, kind, line in islice(rows, _MOST_DEFINITIONS)
     ]
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-Signal = Literal["lexical", "dense", "symbol"]
+Signal = Literal["lexical", "dense", "symbol", "pin", "cited", "trace", "message", "regex", "references"]
 Stage = Literal["reading", "parsing", "publishing", "embedding", "done"]
 
 
@@ -90,6 +90,34 @@ class ParsedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """What a search keeps to. folder: a folder or file, or "" for all. languages: names, or none for all. tests: whether tests,
+    fixtures and benchmarks count."""
+
+    folder: str = ""
+    languages: tuple[str, ...] = ()
+    tests: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """Only what restricts something."""
+        told = {"folder": self.folder, "languages": list(self.languages), "tests": self.tests}
+        return {name: value for name, value in told.items() if value != (name == "tests") and value not in ("", [])}
+
+    def __str__(self) -> str:
+        parts = [self.folder, ", ".join(self.languages), "" if self.tests else "no tests"]
+        return "; ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """Lines that an earlier answer of the conversation has cited."""
+
+    path: str
+    start_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where one signal ranked a passage: rank from 1, and that signal's own score."""
 
@@ -100,7 +128,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that a search returned, best first. `score` orders the passages of one search and means nothing beyond it."""
+    """A chunk that a search returned, best first. `score` orders the passages of one search and means nothing beyond it.
+
+    marked: the lines in it that the question points at: a frame's, a match's, a call's.
+    """
 
     chunk_id: int
     path: str
@@ -113,6 +144,7 @@ class Passage:
     text: str
     score: float
     origins: tuple[Origin, ...]
+    marked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +161,8 @@ class SearchResult:
     """passages best first; `matched_terms`/`missing_terms`: the query's content words that the index does or doesn't hold.
 
     vectors: whether the dense signal took part (False until the snapshot has its vectors).
-    symbols: the names in the query that are defined in this repository.
+    symbols: the names in the query that are defined in this repository. kind: what the question was read as (query.Kind).
+    filters: what the search kept to. unresolved: pins that nothing here is called by.
     """
 
     passages: tuple[Passage, ...]
@@ -139,6 +172,9 @@ class SearchResult:
     matched_terms: tuple[str, ...] = ()
     missing_terms: tuple[str, ...] = ()
     took_ms: float = 0.0
+    kind: str = "plain"
+    filters: Filters = Filters()
+    unresolved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

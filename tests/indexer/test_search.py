@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer.errors import EmbedderError, SnapshotError
+from indexer.errors import EmbedderError, PatternError, SnapshotError
 from indexer.retriever import _OPEN_SNAPSHOTS, Retriever
 from indexer.types import SearchResult
 
@@ -183,10 +183,10 @@ def test_a_question_that_says_nothing_finds_nothing(retriever, shop, query):
 
 
 def test_the_steps_tell_what_each_signal_found(retriever, shop):
-    steps = {step.name: step for step in retriever.search(shop, "what calls price_of").steps}
+    steps = {step.name: step for step in retriever.search(shop, "how does price_of add tax").steps}
     assert list(steps) == ["Lexical", "Symbols", "Ranking"]
     assert steps["Symbols"].detail == "1 definition of price_of"
-    assert steps["Lexical"].detail.endswith(" for price, of, priceof")
+    assert steps["Lexical"].detail.endswith(" for tax, price, of, priceof, add")
     assert all(step.took_ms >= 0 for step in steps.values())
 
 
@@ -216,7 +216,11 @@ def test_a_missing_snapshot_is_told_in_one_sentence(retriever, tmp_path):
     history=st.lists(st.text(max_size=40), max_size=2),
 )
 def test_any_question_scope_and_history_can_be_searched_for(retriever, shop, query, scope, history):
-    result = retriever.search(shop, query, scope=scope, history=history, limit=5)
+    try:
+        result = retriever.search(shop, query, scope=scope, history=history, limit=5)
+    except PatternError:
+        assert query.strip().startswith("/")
+        return
     assert len(result.passages) <= 5
     assert len({passage.chunk_id for passage in result.passages}) == len(result.passages)
 
