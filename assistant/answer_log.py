@@ -20,15 +20,20 @@ from uuid import UUID
 
 from assistant.errors import AssistantError
 from assistant.events import FINAL_KINDS, KINDS, AnswerSoFar, storable
+from indexer.types import NO_FILTERS, Cited, Filters
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An earlier question of the conversation, and what was answered. route: "code", "general" or "search"."""
+    """An earlier question of the conversation, and what was answered. route: "code", "general" or "search".
+
+    cited: what the answer cited, in the order of its text.
+    """
 
     question: str
     answer_text: str
     route: str
+    cited: tuple[Cited, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class AnswerJob:
     """One question to answer, tied to one snapshot.
 
     history: the finished turns before this one, oldest first. requested_route: "auto", "code", "general" or "search".
-    requested_model: "" or a model's name. attempt: 1, or more when a worker before this one was lost.
+    requested_model: "" or a model's name. attempt: 1, or more when a worker before this one was lost. filters: what the search
+    keeps to.
     """
 
     answer_id: UUID
@@ -51,6 +57,7 @@ class AnswerJob:
     ref: str
     dirty: bool
     attempt: int
+    filters: Filters = NO_FILTERS
 
 
 class AnswerLog:

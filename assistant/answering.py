@@ -91,7 +91,17 @@ async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
     """In a thread: the indexer is synchronous."""
     limit = max(PASSAGES_SEARCHED, settings.EVIDENCE_TOKENS // TOKENS_A_PASSAGE)
     history = [turn.question for turn in job.history]
-    search = functools.partial(retriever.search, job.snapshot_dir, job.question, limit=limit, history=history)
+    search = functools.partial(
+        retriever.search,
+        job.snapshot_dir,
+        job.question,
+        limit=limit,
+        scope=job.filters.folder,
+        languages=job.filters.languages,
+        tests=job.filters.tests,
+        history=history,
+        cited=job.history[-1].cited if job.history else (),
+    )
     return await asyncio.to_thread(search)
 
 
@@ -326,6 +336,7 @@ class Story:
             "dirty": job.dirty,
             "vectors": found.vectors,
             "took_ms": round(found.took_ms, 1),
+            "filters": found.filters.as_json(),
             "steps": steps,
             "passages": [one.as_json() for one in chosen],
             "budget": prompt.budget_json() if prompt else None,

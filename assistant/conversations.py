@@ -57,6 +57,7 @@ def ask(user: Any, message: Ask) -> Asked:
                     question=message.question,
                     requested_route=message.route,
                     requested_model=message.model,
+                    filters=message.filters.as_json(),
                 )
             )
     except IntegrityError:
@@ -79,6 +80,7 @@ def retry(user: Any, message: Retry) -> Asked:
                     question=old.question,
                     requested_route=message.route or old.requested_route,
                     requested_model=old.requested_model if message.model is None else message.model,
+                    filters=old.filters,
                     retry_of=old,
                 )
             )

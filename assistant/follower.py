@@ -62,6 +62,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "number": answer.number,
         "question": answer.question,
         "requested_route": answer.requested_route,
+        "filters": answer.filters,
         "retry_of": str(answer.retry_of_id) if answer.retry_of_id else None,
         "state": answer.state,
         "created_at": answer.created_at.isoformat(),

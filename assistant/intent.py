@@ -34,6 +34,11 @@ _GENERAL = re.compile(
     r"|write (?:me )?an? (?:poem|e-?mail|haiku|story))",
     re.IGNORECASE,
 )
+# A pattern asks for the places themselves, which no model needs to put into words.
+_TOLD_BY_KIND: dict[str, tuple[Route, str]] = {
+    "regex": ("search", "a regular expression"),
+    "trace": ("code", "a stack trace"),
+}
 # Below two words that occur, or less than half of the question's words, a match is as good as chance.
 ENOUGH_WORDS = 2
 ENOUGH_SHARE = 0.5
@@ -51,6 +56,10 @@ def choose_route(question: str, requested: str, found: SearchResult, history: Se
     """requested: "auto" or the route that was asked for. found: what a search for the question returned."""
     if requested in ("code", "general", "search"):
         return Decision(requested, "you chose it")  # type: ignore[arg-type]
+    if found.kind in _TOLD_BY_KIND:
+        return Decision(*_TOLD_BY_KIND[found.kind])
+    if pinned := [passage.path for passage in found.passages if any(origin.signal == "pin" for origin in passage.origins)]:
+        return Decision("code", f"{pinned[0]} is pinned")
     if found.symbols:
         return Decision("code", _symbols(found.symbols))
     if path := _matched_path(question, found):

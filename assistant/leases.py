@@ -26,6 +26,7 @@ from assistant import events
 from assistant.answer_log import AnswerJob, Turn
 from assistant.events import AnswerSoFar, Event
 from assistant.models import Answer
+from indexer.types import Cited
 
 INTERRUPTED = "The answer was interrupted {tries} times: try again, or look at the answerer's log."
 NO_SNAPSHOT = "This repository has no index at the moment: ask again when it has been indexed."
@@ -143,6 +144,7 @@ def _job(answer: Answer) -> AnswerJob:
         ref=snapshot.ref,
         dirty=snapshot.dirty,
         attempt=answer.attempts,
+        filters=answer.search_filters,
     )
 
 
@@ -151,7 +153,12 @@ def _history_of(answer: Answer) -> tuple[Turn, ...]:
     earlier = Answer.objects.filter(
         conversation=answer.conversation_id, number__lt=answer.number, state__in=Answer.FINAL_STATES
     ).order_by("number", "created_at")
-    return tuple(Turn(old.question, old.text, old.route) for old in _last_tries(earlier) if old.text)
+    turns = [Turn(old.question, old.text, old.route, _cited_by(old)) for old in _last_tries(earlier) if old.text]
+    return tuple(turns)
+
+
+def _cited_by(answer: Answer) -> tuple[Cited, ...]:
+    return tuple(Cited(cited.path, cited.start_line, cited.end_line) for cited in answer.citations.order_by("start", "number"))
 
 
 def _last_tries(answers: Iterable[Answer]) -> list[Answer]:

@@ -13,9 +13,13 @@ from uuid import UUID
 from assistant.errors import BadRequest
 from assistant.events import storable
 from assistant.models import Answer
+from indexer.types import NO_FILTERS, Filters
 
 QUESTION_LIMIT = 20_000
 """Characters: about 5,000 tokens, more than any of the supported models leaves for a question."""
+
+LONGEST_FOLDER = 500
+MOST_LANGUAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Ask:
     repository: str = ""
     route: str = "auto"
     model: str = ""
+    filters: Filters = NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,21 @@ def _route(name: str, value: Any) -> str:
     return str(value)
 
 
+def _filters(name: str, value: Any) -> Filters:
+    """A folder (text), languages (a list of names) and tests (true or false), each optional."""
+    if value is None:
+        return Filters()
+    if not isinstance(value, dict) or value.keys() - {"folder", "languages", "tests"}:
+        raise BadRequest(f"{name!r} must be an object with 'folder', 'languages' and 'tests'.")
+    languages, tests = value.get("languages", []), value.get("tests", True)
+    if not isinstance(languages, list) or len(languages) > MOST_LANGUAGES or not isinstance(tests, bool):
+        raise BadRequest(f"{name!r} needs a list of at most {MOST_LANGUAGES} 'languages', and 'tests' true or false.")
+    folder = _text("folder", value.get("folder", ""))
+    if len(folder) > LONGEST_FOLDER:
+        raise BadRequest(f"'folder' is longer than {LONGEST_FOLDER} characters.")
+    return Filters(folder, tuple(_name("languages", language) for language in languages), tests)
+
+
 def _seen(name: str, value: Any) -> dict[UUID, int]:
     if not isinstance(value, dict):
         raise BadRequest(f"{name!r} must be an object.")
@@ -145,6 +165,7 @@ _SHAPES: dict[str, tuple[type[Message], dict[str, Reader], set[str]]] = {
             "question": _question,
             "route": _route,
             "model": _name,
+            "filters": _filters,
         },
         {"answer", "question"},
     ),

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 
 from indexer.models import Repository, Snapshot
+from indexer.types import Filters
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
@@ -66,6 +67,7 @@ class Answer(models.Model):
     question = models.TextField()
     requested_route = models.CharField(max_length=10, choices=Route, default=Route.AUTO)
     requested_model = models.CharField(max_length=200, blank=True)
+    filters = models.JSONField(default=dict, blank=True, help_text="What the search keeps to: folder, languages, tests.")
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -87,6 +89,10 @@ class Answer(models.Model):
 
     def __str__(self) -> str:
         return self.question[:80]
+
+    @property
+    def search_filters(self) -> Filters:
+        return Filters.from_json(self.filters)
 
 
 class AnswerEvent(models.Model):

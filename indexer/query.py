@@ -297,6 +297,11 @@ def _weight_in_prose(written: str, position: int) -> float:
     return 0.0
 
 
+def name_in(text: str) -> Name:
+    """A name that somebody gave as such: "Session.request", "std::move" or "run()"."""
+    return _name(text.strip(), _SURE)
+
+
 def _name(written: str, weight: float) -> Name:
     *qualifiers, last = _QUALIFIER.split(written.removesuffix("()"))
     return Name(last, ".".join(qualifiers), weight)

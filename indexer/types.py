@@ -103,9 +103,17 @@ class Filters:
         told = {"folder": self.folder, "languages": list(self.languages), "tests": self.tests}
         return {name: value for name, value in told.items() if value != (name == "tests") and value not in ("", [])}
 
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Filters:
+        """What `as_json` gave."""
+        return cls(str(told.get("folder", "")), tuple(told.get("languages", ())), bool(told.get("tests", True)))
+
     def __str__(self) -> str:
         parts = [self.folder, ", ".join(self.languages), "" if self.tests else "no tests"]
         return "; ".join(part for part in parts if part)
+
+
+NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +181,7 @@ class SearchResult:
     missing_terms: tuple[str, ...] = ()
     took_ms: float = 0.0
     kind: str = "plain"
-    filters: Filters = Filters()
+    filters: Filters = NO_FILTERS
     unresolved: tuple[str, ...] = ()
 
 

@@ -26,6 +26,7 @@ from assistant.messages import QUESTION_LIMIT
 from assistant.models import AnswerCitation
 from indexer.errors import IndexerError
 from indexer.models import Repository, Snapshot
+from indexer.types import Filters
 
 BAD_USAGE = 2
 # Whoever sits at a terminal can see whether `make run` has just been typed: no need to wait as long as the answerer does.
@@ -39,12 +40,16 @@ class Command(BaseCommand):
         parser.add_argument("name", help="the repository, as it was named when it was indexed")
         parser.add_argument("question")
         parser.add_argument("--model", default="", help="the model to ask (default: the route's)")
+        parser.add_argument("--scope", default="", metavar="PATH", help="keep to this folder or file of the repository")
+        parser.add_argument("--language", action="append", default=[], help="keep to this language; repeatable")
+        parser.add_argument("--no-tests", action="store_false", dest="tests", help="leave tests, fixtures and benchmarks out")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
 
     def handle(self, *, name: str, question: str, model: str, as_json: bool, **options: Any) -> None:
         if not question.strip() or len(question) > QUESTION_LIMIT:
             raise CommandError(f"A question has 1 to {QUESTION_LIMIT:,} characters.", returncode=BAD_USAGE)
-        job = _job(_snapshot(name), question.strip(), model)
+        filters = Filters(options["scope"], tuple(options["language"]), options["tests"])
+        job = _job(_snapshot(name), question.strip(), model, filters)
         terminal = Terminal(self, quiet=as_json)
         try:
             asyncio.run(_answer(job, terminal))
@@ -74,7 +79,7 @@ def _snapshot(name: str) -> Snapshot:
         raise CommandError(f"The database can't be read ({error}): run `manage.py prepare` first.") from error
 
 
-def _job(snapshot: Snapshot, question: str, model: str) -> AnswerJob:
+def _job(snapshot: Snapshot, question: str, model: str, filters: Filters) -> AnswerJob:
     return AnswerJob(
         answer_id=uuid4(),
         question=question,
@@ -88,6 +93,7 @@ def _job(snapshot: Snapshot, question: str, model: str) -> AnswerJob:
         ref=snapshot.ref,
         dirty=snapshot.dirty,
         attempt=1,
+        filters=filters,
     )
 
 

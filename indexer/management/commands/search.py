@@ -18,9 +18,12 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from indexer.code_graph import CodeGraph
 from indexer.errors import IndexerError
 from indexer.models import Repository, Snapshot
+from indexer.query import Name, name_in
 from indexer.retriever import Retriever
+from indexer.snapshot import SnapshotReader
 from indexer.types import Passage, SearchResult
 
 BAD_USAGE = 2
@@ -36,12 +39,24 @@ class Command(BaseCommand):
         parser.add_argument("--queries", metavar="FILE", help='lines of JSON, {"query": …}, to answer one after the other')
         parser.add_argument("--limit", type=_positive, default=10, help="how many passages (default: 10)")
         parser.add_argument("--scope", default="", metavar="PATH", help="keep to this folder or file of the repository")
+        parser.add_argument(
+            "--language", action="append", default=[], type=language_name, help="keep to this language; repeatable"
+        )
+        parser.add_argument("--no-tests", action="store_false", dest="tests", help="leave tests, fixtures and benchmarks out")
+        parser.add_argument("--definitions", metavar="NAME", help="list the definitions of a name instead of searching")
+        parser.add_argument("--references", metavar="NAME", help="list where a name is used, and in which definition")
+        parser.add_argument("--callers", metavar="NAME", help="list the definitions that call a name")
         parser.add_argument("--no-vectors", action="store_false", dest="vectors", help="by words and symbols only")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print one line of JSON")
 
     def handle(self, *, name: str, query: str | None, queries: str | None, as_json: bool, **options: Any) -> None:
-        if (query is None) == (queries is None):
-            raise CommandError("Give either a query or --queries FILE.", returncode=BAD_USAGE)
+        listed = [kind for kind in LISTS if options[kind] is not None]
+        if (query is not None) + (queries is not None) + len(listed) != 1:
+            ways = "a query, --queries FILE, --definitions, --references or --callers NAME"
+            raise CommandError(f"Give one of: {ways}.", returncode=BAD_USAGE)
+        if listed:
+            self._list(name, listed[0], options[listed[0]], as_json)
+            return
         if query is not None and not query.strip():
             raise CommandError("The query is empty: ask for something.", returncode=BAD_USAGE)
         texts = [query] if query is not None else list(_read_queries(str(queries)))
@@ -59,9 +74,77 @@ class Command(BaseCommand):
         finally:
             retriever.close()
 
+    def _list(self, name: str, kind: str, symbol: str, as_json: bool) -> None:
+        """Print who defines, uses or calls a name, a line each."""
+        try:
+            with SnapshotReader(_snapshot(name).directory) as reader:
+                entries = LISTS[kind](CodeGraph(reader.connection), name_in(symbol))
+        except IndexerError as error:
+            raise CommandError(str(error)) from error
+        for entry in entries:
+            self.stdout.write(json.dumps({"repo": name, **entry}, ensure_ascii=False) if as_json else _line_of(entry))
+        if not entries and not as_json:
+            self.stdout.write(f"Nothing here {_SAID[kind]} {symbol}.")
+
+
+_SAID = {"definitions": "defines", "references": "uses", "callers": "calls"}
+
+
+def _definitions(graph: CodeGraph, name: Name) -> list[dict[str, Any]]:
+    return [
+        {"path": each.path, "line": each.line, "symbol": each.qualified_name, "kind": each.kind, "signature": each.signature}
+        for each in graph.definitions(name)
+    ]
+
+
+def _references(graph: CodeGraph, name: Name) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": use.path,
+            "line": use.line,
+            "kind": use.kind,
+            "symbol": use.inside.qualified_name if use.inside else "",
+            "ambiguous": use.ambiguous,
+        }
+        for use in graph.uses(name)
+    ]
+
+
+def _callers(graph: CodeGraph, name: Name) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": caller.path,
+            "line": caller.line,
+            "symbol": caller.qualified_name,
+            "kind": caller.kind,
+            "calls": [use.line for use in calls],
+            "ambiguous": all(use.ambiguous for use in calls),
+        }
+        for caller, calls in graph.callers(name)
+    ]
+
+
+LISTS = {"definitions": _definitions, "references": _references, "callers": _callers}
+
+
+def _line_of(entry: Mapping[str, Any]) -> str:
+    told = f"{entry['path']}:{entry['line']}  {entry['symbol']}  {entry['kind']}"
+    if "calls" in entry:
+        told += f", line{'s' if len(entry['calls']) > 1 else ''} {', '.join(map(str, entry['calls']))}"
+    return f"{told}  (may mean another definition of this name)" if entry.get("ambiguous") else told
+
+
+def language_name(text: str) -> str:
+    """A language as an index names it; for an option of a command."""
+    from indexer.languages import LANGUAGES
+
+    if (name := text.strip().lower()) not in LANGUAGES:
+        raise ArgumentTypeError(f"there is no language {text!r}; use one of {', '.join(sorted(LANGUAGES))}")
+    return name
+
 
 def _wishes(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {wish: options[wish] for wish in ("limit", "scope", "vectors")}
+    return {"languages": options["language"], **{wish: options[wish] for wish in ("limit", "scope", "tests", "vectors")}}
 
 
 def _positive(text: str) -> int:
@@ -118,6 +201,7 @@ def _as_json(passage: Passage) -> dict[str, Any]:
         "end_line": passage.end_line,
         "symbol": passage.symbol,
         "score": passage.score,
+        "marked": list(passage.marked),
         "origins": [
             {"signal": origin.signal, "rank": origin.rank, "score": round(origin.score, 4)} for origin in passage.origins
         ],
@@ -131,12 +215,21 @@ def _for_people(result: SearchResult) -> str:
 
 def _block(place: int, passage: Passage) -> str:
     lines = passage.text.split("\n")
-    shown = [f"    {line}".rstrip() for line in lines[:_LINES_SHOWN]]
+    first = _first_shown(passage, len(lines))
+    numbered = enumerate(lines[first : first + _LINES_SHOWN], passage.start_line + first)
+    shown = [f"  {'>' if number in passage.marked else ' '} {line}".rstrip() for number, line in numbered]
     if len(lines) > _LINES_SHOWN:
         shown.append(f"    … {len(lines) - _LINES_SHOWN} more lines")
     origins = ", ".join(f"{origin.signal} #{origin.rank} ({origin.score:.2f})" for origin in passage.origins) or "by its file"
     where = f"{place}. {passage.path}:{passage.start_line}-{passage.end_line}"
     return "\n".join([f"{where}  {passage.symbol}".rstrip(), f"   score {passage.score:.3f}; {origins}", *shown])
+
+
+def _first_shown(passage: Passage, lines: int) -> int:
+    """The lines shown hold the first one that is marked."""
+    if not passage.marked:
+        return 0
+    return max(0, min(passage.marked[0] - passage.start_line - _LINES_SHOWN // 2, lines - _LINES_SHOWN))
 
 
 def _how(result: SearchResult) -> str:
