@@ -109,6 +109,7 @@ try:
     MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=1_000_000, validate=_above_zero)
     PARSE_DEADLINE_S = env.float("PARSE_DEADLINE_S", default=5.0, validate=_above_zero)
     PARSE_PROCESSES = env.int("PARSE_PROCESSES", default=0, validate=_not_negative)
+    REDACT_SECRETS = env.bool("REDACT_SECRETS", default=True)
     INDEX_LEASE_S = env.float("INDEX_LEASE_S", default=30.0, validate=_above_zero)
 except (EnvError, ValueError) as error:
     sys.exit(f"Sextant can't start: {error}")

@@ -60,6 +60,7 @@ def _repository(repository: Repository) -> dict[str, Any]:
         "chunks": snapshot.chunks if snapshot else 0,
         "embedded": snapshot.embedded if snapshot else 0,
         "skipped": snapshot.skipped if snapshot else {},
+        "redacted": snapshot.redacted if snapshot else {},
         "indexed_at": snapshot.created_at.isoformat() if snapshot else None,
         "job": _job(repository),
     }

@@ -35,6 +35,7 @@ from indexer.embedder import Embedder, embedded_texts, make_embedder, text_hash
 from indexer.embedding_cache import EmbeddingCache
 from indexer.errors import BuildCancelled, SnapshotError, SourceError
 from indexer.parser import ParserPool
+from indexer.secrets import REDACTION_VERSION
 from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, in_use, sweep
 from indexer.source import Source, open_source
 from indexer.types import BuildReport, Manifest, ParsedFile, Progress, Skipped, SourceFile
@@ -72,6 +73,7 @@ class BuildRequest:
     max_file_bytes: int = 1_000_000
     parse_deadline_s: float = 5.0
     parse_processes: int = 0
+    redact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,14 @@ def build_snapshot(request: BuildRequest, hooks: Hooks = Hooks()) -> BuildReport
 def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: ExitStack) -> Path:
     """The directory of a whole snapshot of the source as it is now: a new one, or the previous when nothing has changed."""
     hooks.step(Progress("reading", 0, 0))
-    previous = _usable(request.previous)
+    previous = _usable(request.previous, request.redact)
     if previous is not None:
         held.callback(previous.close)
     with open_source(request.source, request.ref, clone_root=request.clone_root) as source:
         listing = _list(source, request.max_file_bytes, hooks)
         if previous is not None and _is_same(previous, source, listing, embedder):
             return previous.directory
-        if previous is None and (previous := _usable(request.relative)):
+        if previous is None and (previous := _usable(request.relative, request.redact)):
             held.callback(previous.close)
             held.enter_context(in_use(previous.directory))
         with SnapshotWriter(request.root, request.snapshot) as writer:
@@ -173,7 +175,7 @@ def _list(source: Source, max_bytes: int, hooks: Hooks) -> _Listing:
     return _Listing(tuple(files), tuple(skipped))
 
 
-def _usable(directory: Path | None) -> SnapshotReader | None:
+def _usable(directory: Path | None, redact: bool) -> SnapshotReader | None:
     """The previous snapshot, if this version can build on it."""
     if directory is None:
         return None
@@ -182,9 +184,13 @@ def _usable(directory: Path | None) -> SnapshotReader | None:
     except SnapshotError as error:
         logger.info("Building anew: %s", error)
         return None
-    if previous.manifest.chunker != CHUNKER_VERSION:
+    if (previous.manifest.chunker, previous.manifest.redaction) != (CHUNKER_VERSION, _redaction(redact)):
         return None
     return previous
+
+
+def _redaction(redact: bool) -> int:
+    return REDACTION_VERSION if redact else 0
 
 
 def _is_same(previous: SnapshotReader, source: Source, listing: _Listing, embedder: Embedder) -> bool:
@@ -227,6 +233,9 @@ def _manifest(request: BuildRequest, source: Source, writer: SnapshotWriter, emb
         skipped=dict(writer.skipped.most_common()),
         skipped_examples={reason: tuple(paths) for reason, paths in writer.skipped_examples.items()},
         notes=tuple(writer.notes),
+        redaction=_redaction(request.redact),
+        redacted=dict(writer.redacted.most_common()),
+        redacted_files=tuple(writer.redacted_files),
     )
 
 
@@ -258,7 +267,8 @@ class _Reading:
             else:
                 to_parse.append(file)
         if to_parse:
-            with ParserPool(self._request.parse_processes, self._request.parse_deadline_s) as pool:
+            request = self._request
+            with ParserPool(request.parse_processes, request.parse_deadline_s, redact=request.redact) as pool:
                 for parsed in pool.parse_many(self._contents(to_parse)):
                     self._take(self._being_parsed.popleft(), parsed)
         while self._to_copy:

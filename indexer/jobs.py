@@ -220,6 +220,7 @@ def _request(repository: Repository) -> BuildRequest:
         max_file_bytes=settings.MAX_FILE_BYTES,
         parse_deadline_s=settings.PARSE_DEADLINE_S,
         parse_processes=settings.PARSE_PROCESSES,
+        redact=settings.REDACT_SECRETS,
     )
 
 
@@ -247,6 +248,7 @@ def _make_live(job: IndexJob, token: uuid.UUID, directory: Path) -> None:
                 "files": manifest.files,
                 "chunks": manifest.chunks,
                 "skipped": dict(manifest.skipped),
+                "redacted": dict(manifest.redacted),
             },
         )
         if not _held(job, token).update(snapshot=snapshot):

@@ -24,12 +24,13 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from typing import Self, cast
 
+from indexer import secrets
 from indexer.chunker import chunk_blocks, chunk_lines
 from indexer.errors import IndexerError
 from indexer.languages import TEXT, Language, language_of
@@ -58,8 +59,8 @@ START_S = 60.0
 MAX_STILLBORN = 3
 
 
-def parse(path: str, data: bytes, *, note: str = "") -> ParsedFile | Skipped:
-    """Read one file. With a `note` it is cut by lines, without its grammar, and the note is kept.
+def parse(path: str, data: bytes, *, note: str = "", redact: bool = True) -> ParsedFile | Skipped:
+    """Read one file. With a `note` it is cut by lines, without its grammar, and the note is kept. redact: take secrets out.
 
     Skipped: "empty" (nothing but blanks), "lfs pointer", "binary" (a NUL), "not text" (neither UTF-8 nor marked UTF-16),
     "minified" (lines that no person wrote).
@@ -71,6 +72,14 @@ def parse(path: str, data: bytes, *, note: str = "") -> ParsedFile | Skipped:
         return Skipped(path, "empty")
     if text.startswith(_LFS):
         return Skipped(path, "lfs pointer")
+    if not redact:
+        return _parse_text(path, text, note)
+    clean = secrets.redact(text)
+    parsed = _parse_text(path, clean.text, note)
+    return replace(parsed, redacted=tuple(clean.kinds.items())) if clean.kinds and isinstance(parsed, ParsedFile) else parsed
+
+
+def _parse_text(path: str, text: str, note: str) -> ParsedFile | Skipped:
     language = language_of(path, text)
     if not note and language.reader == "notebook" and (notebook := read_notebook(language, text)):
         return notebook
@@ -136,7 +145,7 @@ class _Task:
 class _Worker:
     """One parsing process, its two pipes, and the tasks that it has not answered for, the one at work first."""
 
-    def __init__(self, context: SpawnContext) -> None:
+    def __init__(self, context: SpawnContext, redact: bool) -> None:
         results, its_results = context.Pipe(duplex=False)
         its_batches, batches = context.Pipe(duplex=False)
         self.results: Connection = results
@@ -145,7 +154,9 @@ class _Worker:
         self.ready = False
         self.heard_at = time.monotonic()
         _widen(results)
-        self.process = context.Process(target=_work, args=(its_batches, its_results), daemon=True, name="sextant-parser")
+        self.process = context.Process(
+            target=_work, args=(its_batches, its_results, redact), daemon=True, name="sextant-parser"
+        )
         self.process.start()
         its_batches.close()
         its_results.close()
@@ -170,7 +181,7 @@ def _widen(pipe: Connection) -> None:
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def _work(batches: Connection, results: Connection) -> None:
+def _work(batches: Connection, results: Connection, redact: bool) -> None:
     """The life of a parsing process: it ends when its parent closes the pipe or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process itself
     for limit, size in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY_BYTES)):
@@ -180,26 +191,29 @@ def _work(batches: Connection, results: Connection) -> None:
         results.send(None)
         while True:
             for path, data in batches.recv():
-                results.send(_parse_or_note(path, data))
+                results.send(_parse_or_note(path, data, redact))
 
 
-def _parse_or_note(path: str, data: bytes) -> ParsedFile | Skipped:
+def _parse_or_note(path: str, data: bytes, redact: bool) -> ParsedFile | Skipped:
     try:
-        return parse(path, data)
+        return parse(path, data, redact=redact)
     except (MemoryError, RecursionError, ValueError) as error:
         log.warning("parsing %s failed", path, exc_info=True)
-        return parse(path, data, note=f"the parser failed ({type(error).__name__})")
+        return parse(path, data, note=f"the parser failed ({type(error).__name__})", redact=redact)
 
 
 class ParserPool:
     """Parses files in `processes` killable processes (0: one for each core this process may use, at most 8).
 
+    redact: take secrets out of the files' texts.
+
     A context manager; leaving it ends the processes. Not thread-safe: one `parse_many` at a time.
     """
 
-    def __init__(self, processes: int = 0, deadline_s: float = 5.0) -> None:
+    def __init__(self, processes: int = 0, deadline_s: float = 5.0, *, redact: bool = True) -> None:
         self.processes = processes or min(MAX_PROCESSES, _cores())
         self.deadline_s = deadline_s
+        self.redact = redact
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._stillborn = 0
@@ -237,7 +251,7 @@ class ParserPool:
                 return worker
         if len(self._workers) >= min(wanted, self.processes):
             return None
-        self._workers.append(_Worker(self._context))
+        self._workers.append(_Worker(self._context, self.redact))
         return self._workers[-1]
 
 
@@ -354,7 +368,7 @@ class _Run:
 
     def _fall_back(self, task: _Task, note: str) -> None:
         log.warning("%s is cut by lines: %s", task.path, note)
-        self.done[task.index] = parse(task.path, task.data, note=note)
+        self.done[task.index] = parse(task.path, task.data, note=note, redact=self.pool.redact)
 
 
 def _cores() -> int:

@@ -32,7 +32,7 @@ from typing import Any
 from indexer.errors import SnapshotError
 from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, SourceFile, StoredFile
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 CHUNKS = "chunks.sqlite3"
 VECTORS = "vectors.faiss"
@@ -55,6 +55,7 @@ CREATE TABLE definitions (
     id INTEGER PRIMARY KEY, file_id INTEGER NOT NULL, name TEXT NOT NULL, qualified_name TEXT NOT NULL, kind TEXT NOT NULL,
     line INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, signature TEXT NOT NULL);
 CREATE TABLE refs (file_id INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, line INTEGER NOT NULL);
+CREATE TABLE redacted (file_id INTEGER NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE skipped (path TEXT NOT NULL, reason TEXT NOT NULL, blob TEXT NOT NULL);
 """
 
@@ -65,6 +66,7 @@ CREATE INDEX definitions_by_name ON definitions (name);
 CREATE INDEX definitions_by_file ON definitions (file_id, line);
 CREATE INDEX refs_by_name ON refs (name);
 CREATE INDEX refs_by_file ON refs (file_id);
+CREATE INDEX redacted_by_file ON redacted (file_id);
 """
 
 
@@ -108,6 +110,8 @@ class SnapshotWriter:
         self.skipped: Counter[str] = Counter()
         self.skipped_examples: dict[str, list[str]] = {}
         self.notes: list[str] = []
+        self.redacted: Counter[str] = Counter()
+        self.redacted_files: list[str] = []
 
     def add_file(self, file: SourceFile, parsed: ParsedFile, embed_hashes: Sequence[str]) -> None:
         """Add one file. embed_hashes: for each of `parsed.chunks` the sha256 (hex) of the text that stands for it when it
@@ -131,6 +135,7 @@ class SnapshotWriter:
         self._lexical.add_file(self._db, file_id, file.path, parsed, chunk_ids)
         if parsed.note and len(self.notes) < _NOTES:
             self.notes.append(f"{file.path}: {parsed.note}")
+        self._add_redacted(file_id, file.path, parsed)
 
     def add_skipped(self, path: str, reason: str, blob: str = "") -> None:
         """Note a file that was left out. blob: its object id if its contents are why, so that it isn't read again."""
@@ -138,6 +143,12 @@ class SnapshotWriter:
         self.skipped[reason] += 1
         if self.skipped[reason] <= _EXAMPLES:
             self.skipped_examples.setdefault(reason, []).append(path)
+
+    def _add_redacted(self, file_id: int, path: str, parsed: ParsedFile) -> None:
+        self.redacted.update(dict(parsed.redacted))
+        if parsed.redacted and len(self.redacted_files) < _NOTES:
+            self.redacted_files.append(path)
+        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?)", ((file_id, *found) for found in parsed.redacted))
 
     def _add_names(self, file_id: int, parsed: ParsedFile) -> None:
         self.definitions += len(parsed.definitions)
@@ -271,8 +282,18 @@ class SnapshotReader:
                 "SELECT name, line, kind FROM refs WHERE file_id = ? ORDER BY rowid", (row["id"],)
             )
         )
+        redacted = tuple(
+            self.connection.execute("SELECT kind, count FROM redacted WHERE file_id = ? ORDER BY rowid", (row["id"],))
+        )
         return ParsedFile(
-            row["language"], text, chunks, self._definitions(row["id"]), references, header=row["header"], note=row["note"]
+            row["language"],
+            text,
+            chunks,
+            self._definitions(row["id"]),
+            references,
+            header=row["header"],
+            note=row["note"],
+            redacted=redacted,
         )
 
     def _definitions(self, file_id: int) -> tuple[Definition, ...]:
@@ -320,7 +341,8 @@ def read_manifest(directory: Path) -> Manifest:
     if values.get("schema") != SCHEMA:
         raise SnapshotError(f"The snapshot {directory.name} was written by another version of Sextant: index again.")
     examples = {reason: tuple(paths) for reason, paths in values.pop("skipped_examples", {}).items()}
-    return Manifest(**{**values, "skipped_examples": examples, "notes": tuple(values["notes"])})
+    lists = {name: tuple(values[name]) for name in ("notes", "redacted_files")}
+    return Manifest(**{**values, "skipped_examples": examples, **lists})
 
 
 def sync(path: Path) -> None:

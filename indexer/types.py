@@ -78,6 +78,7 @@ class ParsedFile:
     """What was found in one file. `text` is its whole text with line ends as "\\n"; `header` its docstring or head comment.
 
     note: "" or why the file was cut by lines instead of along definitions ("parser took longer than 5 s").
+    redacted: (kind of secret, how many) for what was taken out of the text.
     """
 
     language: str
@@ -87,6 +88,7 @@ class ParsedFile:
     references: tuple[Reference, ...] = ()
     header: str = ""
     note: str = ""
+    redacted: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,11 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """manifest.json of a snapshot directory. `skipped` maps a reason to a number of files."""
+    """manifest.json of a snapshot directory. `skipped` maps a reason to a number of files.
+
+    redaction: the version of the rules by which secrets were taken out, 0 for none. redacted: how many secrets of each kind;
+    redacted_files: where they were, the first of them.
+    """
 
     schema: int
     chunker: int
@@ -215,6 +221,9 @@ class Manifest:
     skipped: Mapping[str, int] = field(default_factory=dict)
     skipped_examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    redaction: int = 0
+    redacted: Mapping[str, int] = field(default_factory=dict)
+    redacted_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

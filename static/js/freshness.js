@@ -76,6 +76,8 @@ function detailRows(repository) {
     add("Holds", `${plural(files, "file")}, ${plural(chunks, "chunk")}`);
     add("Vectors", embedded >= chunks ? "complete" : `${count(embedded)} of ${count(chunks)} chunks`);
     add("Skipped", skippedInShort(repository.skipped));
+    const secrets = Object.entries(repository.redacted ?? {});
+    if (secrets.length) add("Redacted", secrets.map(([kind, number]) => `${count(number)} × ${kind}`).join(", "));
   }
   if (isActive(job)) add("Now", `indexing, ${progressOf(job)}`);
   if (job?.state === "failed") add("Last build", job.message || "failed");

@@ -28,7 +28,8 @@ from rich.progress import Progress as ProgressBar
 
 from indexer.errors import IndexerError, RepositoryBusy, SourceError
 from indexer.jobs import OnProgress, run_now
-from indexer.models import Repository
+from indexer.models import Repository, Snapshot
+from indexer.snapshot import MANIFEST
 from indexer.source import is_url
 from indexer.types import BuildReport, Progress
 from indexer.vector_index import faiss_problem
@@ -62,7 +63,8 @@ class Command(BaseCommand):
 
         def index() -> None:
             report = _index(source, name, ref, console)
-            self.stdout.write(json.dumps(asdict(report), ensure_ascii=False) if as_json else _summary(report))
+            snapshot = Snapshot.objects.get(pk=report.snapshot)
+            self.stdout.write(json.dumps(asdict(report), ensure_ascii=False) if as_json else _summary(report, snapshot))
             self.stdout.flush()
 
         try:
@@ -191,7 +193,7 @@ def _progress(console: Console) -> Iterator[OnProgress]:
         yield show
 
 
-def _summary(report: BuildReport) -> str:
+def _summary(report: BuildReport, snapshot: Snapshot) -> str:
     commit = f" at {report.commit[:12]}" if report.commit else ""
     lines = [
         f"{report.repository}{commit}: {report.files:,} files, {report.chunks:,} chunks"
@@ -201,4 +203,7 @@ def _summary(report: BuildReport) -> str:
     if report.skipped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.skipped.items())
         lines.append(f"Skipped: {reasons}.")
+    if snapshot.redacted:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in snapshot.redacted.items())
+        lines.append(f"Secrets taken out: {kinds} (the files are named in {snapshot.directory / MANIFEST}).")
     return "\n".join(lines)
