@@ -13,6 +13,7 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>/rename/", views.rename, name="rename"),
     path("conversations/<uuid:conversation_id>/delete/", views.delete, name="delete"),
     path("status.json", views.status_json, name="status"),
+    path("mentions.json", views.mentions_json, name="mentions"),
     path("source/<path:name>/<uuid:snapshot_id>/<path:path>", views.source, name="source"),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),

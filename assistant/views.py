@@ -6,7 +6,9 @@ What somebody may not see is answered with 404, as if it didn't exist.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
@@ -24,6 +26,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from assistant import conversations
 from assistant.errors import BadRequest
+from assistant.mentions import languages, mentions
 from assistant.models import Conversation
 from assistant.samples import samples
 from assistant.status import status
@@ -86,6 +89,18 @@ def status_json(request: HttpRequest) -> JsonResponse:
     return JsonResponse(status(repository), headers={"Cache-Control": "no-store"})
 
 
+@require_GET
+def mentions_json(request: HttpRequest) -> JsonResponse:
+    """What `@q` may mean in a repository; docs/protocol.md."""
+    repositories = Repository.objects.visible_to(request.user).select_related("live_snapshot")
+    snapshot = _named(repositories, request.GET.get("repository", "")).live_snapshot
+    try:
+        found = mentions(snapshot.directory, request.GET.get("q", "")) if snapshot else []
+    except (SnapshotError, sqlite3.Error) as error:
+        raise Http404(str(error)) from error
+    return JsonResponse({"mentions": [asdict(each) for each in found]}, headers={"Cache-Control": "no-store"})
+
+
 @require_safe
 def source(request: HttpRequest, name: str, snapshot_id: UUID, path: str) -> HttpResponse:
     """A file as the snapshot has it."""
@@ -143,17 +158,27 @@ def _page(
         "repository": _repository(chosen) if chosen else None,
         "conversation": {"id": str(shown.pk), "title": shown.title} if shown else None,
         "conversations": _conversations(request),
+        "languages": _languages(snapshot),
         "samples": samples(snapshot.directory) if snapshot and not shown else (),
         "page_data": {
             "repository": chosen.name if chosen else None,
             "conversation": str(shown.pk) if shown else None,
             "socket": "/ws/",
             "status_url": reverse("status"),
+            "mentions_url": reverse("mentions"),
             "signIn": settings.SIGN_IN,
             "user": request.user.get_username(),
         },
     }
     return render(request, "page.html", context)
+
+
+def _languages(snapshot: Snapshot | None) -> list[str]:
+    try:
+        return languages(snapshot.directory) if snapshot else []
+    except (SnapshotError, sqlite3.Error) as error:
+        logger.warning("%s: no languages to choose from: %s", snapshot, error)
+        return []
 
 
 def _repository(repository: Repository) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import { announce } from "./notice.js";
 
 export class Composer {
   /** `actions`: `ask(question, route)`, `stop()`, `recall()` (the last question, or ""). */
-  constructor(actions, draftKey) {
+  constructor(actions, draftKey, mentions) {
     this.actions = actions;
+    this.mentions = mentions;
     this.draftKey = `draft:${draftKey}`;
     this.form = document.getElementById("composer");
     this.box = document.getElementById("ask");
@@ -33,7 +34,7 @@ export class Composer {
   }
 
   key(event) {
-    if (event.isComposing) return;
+    if (event.isComposing || this.mentions?.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) {
       event.preventDefault();
       this.submit();

@@ -22,8 +22,8 @@ export class Conversation {
 
   // --- what a person does --------------------------------------------------------------------------------------------
 
-  ask(question, route) {
-    const message = { type: "ask", answer: randomId(), conversation: this.id, repository: this.repository, question, route };
+  ask(question, route, filters) {
+    const message = { type: "ask", answer: randomId(), conversation: this.id, repository: this.repository, question, route, filters };
     this.submit(message);
     return message.answer;
   }
@@ -74,6 +74,7 @@ export class Conversation {
       number: old?.number ?? this.lastNumber() + 1,
       question: old?.question ?? message.question,
       requested_route: message.route,
+      filters: message.filters ?? old?.filters,
       retry_of: message.of,
     });
     this.answers.set(answer.id, { ...answer, sending: true });

@@ -9,6 +9,7 @@ export function newAnswer(given) {
     number: given.number ?? null,
     question: given.question,
     requestedRoute: given.requested_route ?? "auto",
+    filters: given.filters ?? {},
     retryOf: given.retry_of ?? null,
     /** Ended before this page came to it: nothing about it is news. */
     past: ["completed", "failed", "cancelled"].includes(given.state),

@@ -4,12 +4,14 @@ import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { h, icon } from "./dom.js";
+import { Filters } from "./filters.js";
 import { Freshness } from "./freshness.js";
 import { Gauge } from "./gauge.js";
 import { listen } from "./keys.js";
 import { lightTogether } from "./light.js";
 import { List } from "./list.js";
 import { packed } from "./log.js";
+import { Mentions } from "./mentions.js";
 import { announce, notice } from "./notice.js";
 import { Connection } from "./socket.js";
 import { Sources } from "./sources.js";
@@ -26,6 +28,7 @@ const sources = new Sources();
 const gauge = new Gauge();
 const freshness = new Freshness();
 const banner = new Banner();
+const filters = new Filters(data.repository);
 const thread = new Thread(document.getElementById("turns"), document.getElementById("scroll"), {
   openSource: (answer, number) => openSource(answer, number),
   retry: (answer, route) => conversation.retry(answer, route),
@@ -151,7 +154,7 @@ const composer = new Composer(
   {
     ask: (question, route) => {
       chosen = null;
-      conversation.ask(question, route);
+      conversation.ask(question, route, filters.value);
       thread.toLatest();
       announce("Asked.");
     },
@@ -159,6 +162,7 @@ const composer = new Composer(
     recall: () => conversation.turns().at(-1)?.question ?? "",
   },
   data.conversation ?? "new",
+  data.repository && new Mentions(document.getElementById("ask"), data.mentions_url, data.repository),
 );
 
 function stop() {
@@ -175,7 +179,7 @@ function stop() {
 document.getElementById("samples")?.addEventListener("click", (event) => {
   const sample = event.target.closest("button")?.querySelector("[data-question]");
   if (!sample) return;
-  conversation.ask(sample.textContent, composer.route.value);
+  conversation.ask(sample.textContent, composer.route.value, filters.value);
 });
 
 // --- around it ----------------------------------------------------------------------------------------------------------

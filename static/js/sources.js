@@ -219,16 +219,19 @@ class Card {
 const same = (a, b) => a.length === b.length && a.every((one, k) => one === b[k]);
 
 const SIGNALS = [["lexical", "Lexical"], ["symbol", "Symbol"], ["dense", "Vector"]];
+/** What only some questions have: their column is there where it says something. */
+const POINTING = [["pin", "Pinned"], ["cited", "Cited"], ["trace", "Frame"], ["message", "Message"], ["regex", "Pattern"], ["references", "Use"]];
 
 function whyThis(passage) {
   const origins = new Map(passage.origins.map((origin) => [origin.signal, origin]));
-  const cells = SIGNALS.map(([signal]) => {
+  const signals = [...POINTING.filter(([signal]) => origins.has(signal)), ...SIGNALS];
+  const cells = signals.map(([signal]) => {
     const origin = origins.get(signal);
     return origin ? h("td", {}, h("b", {}, String(origin.rank)), h("small", {}, score(origin.score))) : h("td", {}, h("b", {}, "–"));
   });
   return h("details", { class: "why" }, h("summary", {}, icon("chev"), "Why this?"),
     h("table", {}, h("caption", { class: "vh" }, `Why passage ${passage.number} was retrieved: rank and score by retriever`),
-      h("thead", {}, h("tr", {}, [...SIGNALS.map(([, name]) => name), "Score", "Tokens"].map((name) => h("th", { scope: "col" }, name)))),
+      h("thead", {}, h("tr", {}, [...signals.map(([, name]) => name), "Score", "Tokens"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, h("tr", {}, cells, h("td", {}, score(passage.score)), h("td", {}, passage.tokens ? count(passage.tokens) : "–")))));
 }
 

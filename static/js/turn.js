@@ -5,6 +5,7 @@ import { h, icon, iconButton } from "./dom.js";
 import { copy } from "./clipboard.js";
 import { evidenceList, routeLine, stepsOf, updateEvidence } from "./evidence.js";
 import { download } from "./export.js";
+import { told } from "./filters.js";
 import { isRunning } from "./log.js";
 import { progressLine } from "./progress.js";
 import { Prose } from "./prose.js";
@@ -16,6 +17,7 @@ export class Turn {
     this.actions = actions;
     this.prose = new Prose();
     this.heading = h("h2", { id: `question-${number}` });
+    this.kept = h("p", { class: "kept", hidden: true });
     this.how = h("div", { class: "how", hidden: true });
     this.evidence = h("div");
     this.note = h("p", { class: "note", hidden: true });
@@ -24,7 +26,7 @@ export class Turn {
     this.acts = h("div", { class: "acts", role: "toolbar", "aria-label": `Answer ${number}` });
     this.element = h("article", { class: "turn", id: `turn-${number}`, "aria-labelledby": this.heading.id },
       h("p", { class: "no", "aria-hidden": "true" }, String(number)),
-      h("header", { class: "q" }, this.heading),
+      h("header", { class: "q" }, this.heading, this.kept),
       this.how, this.evidence, this.note, this.prose.element, this.trouble,
       h("div", { class: "foot" }, this.state, this.acts));
     this.shown = {};
@@ -37,6 +39,8 @@ export class Turn {
     if (before.id !== answer.id) this.prose.clear();
     this.shown = answer;
     this.heading.textContent = answer.question;
+    this.kept.hidden = !told(answer.filters);
+    this.kept.textContent = this.kept.hidden ? "" : `Looked only in: ${told(answer.filters)}`;
     this.element.ariaBusy = String(isRunning(answer));
     if (another || before.route !== answer.route || before.evidence !== answer.evidence) this.drawFindings(answer);
     else if (before.citations !== answer.citations) this.updateEvidence(answer);

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from assistant.errors import BadRequest
 from assistant.messages import QUESTION_LIMIT, Ask, Open, Retry, Stop, answer_id, parse
+from indexer.types import Filters
 
 ANSWER, OTHER = UUID(int=1), UUID(int=2)
 NO_NUMBER = "'seen' must give a number for each answer."
@@ -138,3 +139,18 @@ def test_whatever_a_page_may_ask_is_understood(question, conversation, route):
     assert (message.answer, message.conversation, message.route) == (answer, conversation, route)
     assert len(message.question) == len(question.strip())
     message.question.encode()  # so that any database keeps it
+
+
+@pytest.mark.parametrize(
+    "filters",
+    ["src", {"paths": []}, {"languages": "python"}, {"languages": [1]}, {"tests": 1}, {"folder": 3}, {"folder": "x" * 501}],
+)
+def test_filters_that_can_not_be_meant_are_refused(filters):
+    with pytest.raises(BadRequest):
+        parse({"type": "ask", "answer": str(uuid4()), "question": "why", "repository": "r", "filters": filters})
+
+
+def test_filters_are_read_and_none_restrict_nothing():
+    message = {"type": "ask", "answer": str(uuid4()), "question": "why", "repository": "r"}
+    assert parse({**message, "filters": {"folder": "src", "tests": False}}).filters == Filters("src", (), False)
+    assert parse(message).filters == parse({**message, "filters": None}).filters == Filters()

@@ -50,6 +50,12 @@ STATUS = {
     },
 }
 
+MENTIONS = [
+    {"kind": "folder", "text": "src/harbor/", "detail": ""},
+    {"kind": "file", "text": "src/harbor/application.py", "detail": ""},
+    {"kind": "symbol", "text": "Application.run_guards", "detail": "method, src/harbor/application.py:171"},
+]
+
 
 class ScriptedSite:
     def __init__(self) -> None:
@@ -127,11 +133,17 @@ class ScriptedSite:
             await _respond(send, 200, "application/json", b"{}")
         elif path == "/status.json":
             await _respond(send, 200, "application/json", json.dumps(self.status).encode())
+        elif path == "/mentions.json":
+            await _respond(send, 200, "application/json", json.dumps({"mentions": self._mentioned(scope)}).encode())
         elif path.startswith("/static/"):
             await _respond_with_file(send, STATIC / path.removeprefix("/static/"))
         else:
             html = await asyncio.to_thread(self._render, path)
             await _respond(send, 200, "text/html; charset=utf-8", html.encode())
+
+    def _mentioned(self, scope: Mapping[str, Any]) -> list[dict[str, str]]:
+        typed = parse_qs(scope["query_string"].decode()).get("q", [""])[0].lower()
+        return [each for each in MENTIONS if typed in each["text"].lower()]
 
     def _render(self, path: str) -> str:
         conversation = path.split("/")[2] if path.startswith("/conversations/") else None
@@ -140,12 +152,14 @@ class ScriptedSite:
             "repository": REPOSITORY,
             "conversation": {"id": conversation, "title": "How a request is handled"} if conversation else None,
             "conversations": [],
+            "languages": ["python", "markdown"],
             "samples": [],
             "page_data": {
                 "repository": "harbor",
                 "conversation": conversation,
                 "socket": "/ws/",
                 "status_url": "/status.json",
+                "mentions_url": "/mentions.json",
                 "signIn": "free",
                 "user": "local",
             },

@@ -102,6 +102,61 @@ def test_what_the_server_refuses_is_given_back_to_the_box(site: ScriptedSite, pa
     expect(page.locator(".turn")).to_have_count(0)
 
 
+# --- what a question is about -------------------------------------------------------------------------------------------
+
+
+def test_an_at_sign_offers_paths_and_symbols_and_the_keyboard_takes_one(site: ScriptedSite, page: Page) -> None:
+    box(page).press_sequentially("why @app")
+    options = page.get_by_role("listbox", name="Files and symbols").get_by_role("option")
+    expect(options).to_have_count(2)
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    field = page.locator("#ask")
+    expect(field).to_have_attribute("role", "combobox")
+    expect(field).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    expect(field).to_have_attribute("aria-activedescendant", options.nth(1).get_attribute("id") or "none")
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("why @Application.run_guards ")
+    expect(options).to_have_count(0)
+    assert site.silent()
+    page.keyboard.press("Enter")
+    assert site.heard("ask")["question"] == "why @Application.run_guards"
+
+
+def test_escape_closes_the_offer_and_leaves_the_draft(site: ScriptedSite, page: Page) -> None:
+    box(page).press_sequentially("see @app")
+    offered = page.locator("#mentions").get_by_role("option")
+    expect(offered).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(offered).to_have_count(0)
+    expect(page.locator("#ask")).to_have_value("see @app")
+    expect(page.locator("#ask")).not_to_have_attribute("role", "combobox")
+
+
+def test_an_address_offers_nothing(site: ScriptedSite, page: Page) -> None:
+    box(page).press_sequentially("me@app")
+    expect(page.locator("#mentions")).to_be_hidden()
+
+
+def test_filters_go_with_the_question_and_the_turn_says_so(site: ScriptedSite, page: Page) -> None:
+    page.get_by_role("button", name="Everywhere").click()
+    page.get_by_label("Folder or file").fill("src/harbor")
+    page.get_by_label("Language").select_option("python")
+    page.get_by_label("Leave tests out").check()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="src/harbor, python, no tests")).to_be_visible()
+    box(page).fill("How do guards run?")
+    page.keyboard.press("Enter")
+    wanted = {"folder": "src/harbor", "languages": ["python"], "tests": False}
+    assert site.heard("ask")["filters"] == wanted
+    expect(page.locator(".kept")).to_have_text("Looked only in: src/harbor, python, no tests")
+    page.reload()
+    expect(page.get_by_role("button", name="src/harbor, python, no tests")).to_be_visible()
+    page.get_by_role("button", name="src/harbor, python, no tests").click()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("button", name="Everywhere")).to_be_visible()
+
+
 # --- an answer ------------------------------------------------------------------------------------------------------------
 
 
