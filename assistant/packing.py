@@ -31,7 +31,7 @@ from assistant.prompts import (
     sentences,
     without_marks,
 )
-from indexer.types import Passage
+from indexer.types import Passage, Span
 
 Count = Callable[[Sequence[str]], Awaitable[list[int]]]
 CountPrompt = Callable[[Sequence[Message]], Awaitable[int]]
@@ -248,6 +248,27 @@ class Packer:
             chosen.append(Chosen(passage, evidence, tokens))
             if evidence is not None:
                 number, left = number + 1, left - tokens
+        return await self._widen(chosen, left) if self._limits.numbered else chosen
+
+    async def _widen(self, chosen: list[Chosen], left: int) -> list[Chosen]:
+        """What is left of the budget goes to the whole definitions around the passages, and to small files.
+
+        Best first, and never over lines that another passage shows already. Small budgets are for more passages instead.
+        """
+        for place, one in enumerate(chosen):
+            shown = one.evidence
+            if shown is None or shown.text != one.passage.text:
+                continue
+            others = [other.evidence for other in chosen if other.evidence is not None and other is not one]
+            for span in one.passage.wider:
+                if any(_overlap(shown.path, span, other) for other in others):
+                    break
+                evidence = replace(shown, start_line=span.start_line, end_line=span.end_line, text=span.text)
+                tokens = (await self._count([self._rendered(evidence) + "\n\n"]))[0]
+                if tokens - chosen[place].tokens > left:
+                    break
+                left -= tokens - chosen[place].tokens
+                chosen[place] = replace(one, evidence=evidence, tokens=tokens)
         return chosen
 
     async def _cut(self, evidence: Evidence, question: Question, room: int, cost: int) -> tuple[Evidence | None, int]:
@@ -301,6 +322,10 @@ def _leading(pieces: Sequence[str], costs: Sequence[int], budget: int) -> tuple[
 
 def _evidence(number: int, passage: Passage) -> Evidence:
     return Evidence(number, passage.path, passage.start_line, passage.end_line, passage.symbol, passage.text)
+
+
+def _overlap(path: str, span: Span, other: Evidence) -> bool:
+    return other.path == path and span.start_line <= other.end_line and other.start_line <= span.end_line
 
 
 def _without_last(chosen: Sequence[Chosen]) -> list[Chosen]:

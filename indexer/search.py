@@ -29,7 +29,7 @@ from indexer.scope import Scope
 from indexer.snapshot import SnapshotReader
 from indexer.symbols import DefinitionHit, definitions_of
 from indexer.tokens import fold, identifier_terms, word_stems
-from indexer.types import Cited, Filters, Passage, SearchResult, SearchStep
+from indexer.types import Cited, Filters, Passage, SearchResult, SearchStep, Span
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ _MOST_NAMED_FILES = 20
 _CITED_LIFT = 1.0
 # In another language than English words can't vote, and what is near in meaning has more of a say.
 _DENSE_SHARE_OF_OTHER_LANGUAGES = 2.0
+# Lines: what a passage is widened to where a model has room.
+_LONGEST_WIDENED = 400
 # What tells what a repository is: its README first, then the files that the others use most.
 _OVERVIEW_FILES = 20
 
@@ -439,7 +441,20 @@ class Search:
                 score=chunk.score,
                 origins=chunk.origins,
                 marked=tuple(marked.get(chunk.chunk_id, ())),
+                wider=tuple(self._wider(chunk.file_id, start, end, lines[chunk.file_id])),
             )
+
+    def _wider(self, file_id: int, start: int, end: int, lines: Sequence[str]) -> Iterator[Span]:
+        """The definition that begins or goes on beyond a chunk, and the file, as far as they aren't long."""
+        query = (
+            "SELECT start_line, end_line FROM definitions WHERE file_id = ? AND start_line <= ? AND end_line >= ?"
+            " AND end_line - start_line < ? ORDER BY end_line - start_line"
+        )
+        last = len(lines) - (not lines[-1])
+        spans = [*self._db.execute(query, (file_id, start, end, _LONGEST_WIDENED)), (1, last)]
+        for first, final in dict.fromkeys(spans):
+            if final - first > end - start and final - first < _LONGEST_WIDENED:
+                yield Span(first, final, "\n".join(lines[first - 1 : final]))
 
     def _words(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The query's own content words that the index holds, and those that it doesn't.

@@ -137,10 +137,20 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Lines of a file, with their text."""
+
+    start_line: int
+    end_line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk that a search returned, best first. `score` orders the passages of one search and means nothing beyond it.
 
-    marked: the lines in it that the question points at: a frame's, a match's, a call's.
+    marked: the lines in it that the question points at: a frame's, a match's, a call's. wider: what it may be widened to where
+    there is room, the smaller first: its whole definition, its file when that is small.
     """
 
     chunk_id: int
@@ -155,6 +165,7 @@ class Passage:
     score: float
     origins: tuple[Origin, ...]
     marked: tuple[int, ...] = ()
+    wider: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from assistant.chat_model import Message
 from assistant.errors import ContextOverflow
 from assistant.packing import Limits, Packer, Prompt, Question, best_lines, in_reading_order, limits_for, unpacked
 from assistant.prompts import rendered_passage
-from indexer.types import Passage
+from indexer.types import Passage, Span
 
 # --- tokenizers: a text's number of tokens ---------------------------------------------------------------------------------
 
@@ -68,6 +69,14 @@ def passage(text: str, path: str = "src/a.py", start_line: int = 1, symbol: str 
     return Passage(1, path, "0" * 40, start_line, end_line, symbol, "function", "python", text, 1.0, ())
 
 
+def widenable(narrow: Passage, after: Sequence[str]) -> Passage:
+    """The passage in a definition that goes on with these lines."""
+    if not after:
+        return narrow
+    wide = Span(narrow.start_line, narrow.end_line + len(after), "\n".join([narrow.text, *after]))
+    return replace(narrow, wider=(wide,))
+
+
 def lines_of(count: int, word: str = "value") -> str:
     return "\n".join(f"    {word}_{number} = compute({number})" for number in range(count))
 
@@ -79,7 +88,8 @@ LINES = st.lists(
 )
 PASSAGES = st.lists(
     st.builds(
-        lambda lines, path, start: passage("\n".join(lines) or "x", path, start),
+        lambda lines, after, path, start: widenable(passage("\n".join(lines) or "x", path, start), after),
+        LINES,
         LINES,
         st.sampled_from(["src/a.py", "tests/test_a.py", "CHANGES.md", "docs/a b.md"]),
         st.integers(1, 5000),
@@ -139,10 +149,12 @@ def test_every_passage_is_either_packed_with_its_lines_or_dropped_with_its_cost(
             first = one.evidence.start_line - one.passage.start_line
             last = one.evidence.end_line - one.passage.start_line
             assert 0 <= first <= last
-            assert one.evidence.text == "\n".join(one.passage.text.split("\n")[first : last + 1])
+            known = one.passage.wider[-1].text if one.passage.wider else one.passage.text
+            assert one.evidence.text == "\n".join(known.split("\n")[first : last + 1])
             shown = rendered_passage(one.evidence, numbered=limits.numbered)
             assert shown in prompt.messages[-1].content
             assert one.tokens == tokenizer(shown + "\n\n") <= limits.evidence
+    assert sum(one.tokens for one in prompt.chosen if one.evidence) <= limits.evidence
 
 
 @given(LIMITS, TURNS, st.sampled_from(TOKENIZERS))
@@ -259,6 +271,23 @@ def test_a_passage_is_cut_around_what_the_question_names_and_its_line_numbers_sa
     told = prompt.messages[-1].content
     assert f"[1] src/a.py:{evidence.start_line}-{evidence.end_line}\n" in told
     assert re.search(r"^     value_39 = compute\(39\)\n     # Signed once\.\n     cookie = sign", told, re.MULTILINE)
+
+
+def test_what_is_left_of_the_budget_widens_a_passage_to_its_whole_definition() -> None:
+    narrow = widenable(passage("def sign(key):", start_line=10), ["    return key"])
+    (shown,) = pack(Limits(8000, 500, 3000), Question("sign", (), (narrow,))).evidence
+    assert (shown.start_line, shown.end_line, shown.text) == (10, 11, "def sign(key):\n    return key")
+
+
+def test_a_passage_is_not_widened_over_another_nor_beyond_the_budget_nor_for_a_small_model() -> None:
+    narrow = widenable(passage("def sign(key):", start_line=10), ["    return key"])
+    other = passage("    return key", start_line=11)
+    shown = pack(Limits(8000, 500, 3000), Question("sign", (), (narrow, other))).evidence
+    assert sorted((one.start_line, one.end_line) for one in shown) == [(10, 10), (11, 11)]
+    long = widenable(passage("def sign(key):", start_line=10), [lines_of(1000)])
+    for limits, wide in ((Limits(8000, 500, 3000), long), (Limits(4000, 500, 1500), narrow)):
+        (one,) = pack(limits, Question("sign", (), (wide,))).evidence
+        assert one.end_line == 10
 
 
 def test_a_passage_that_fits_in_no_useful_part_is_dropped_and_a_smaller_one_after_it_is_not() -> None:

@@ -368,3 +368,18 @@ def test_a_question_that_stands_alone_takes_nothing_from_the_last_answer(retriev
     alone = retriever.search(app, "how are unknown options of the command refused")
     after = retriever.search(app, "how are unknown options of the command refused", history=BEFORE, cited=CITED)
     assert alone.passages == after.passages
+
+
+# --- widening -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_passage_can_be_widened_to_its_class_and_its_file(retriever, tmp_path):
+    methods = "\n".join(f"    def step{n}(self):\n" + f"        self.value += {n}\n" * 20 for n in range(8))
+    text = f"class Ladder:\n{methods}\n" + "\n\n" + "def top():\n    return 1\n"
+    snapshot = Bench(tmp_path, {"ladder.py": text}).build_without_vectors()
+    first = retriever.search(snapshot, "Ladder.step5").passages[0]
+    lines = text.split("\n")
+    assert [(span.start_line, span.end_line) for span in first.wider][-1] == (1, len(lines) - 1)
+    for span in first.wider:
+        assert span.start_line <= first.start_line and first.end_line <= span.end_line
+        assert span.text == "\n".join(lines[span.start_line - 1 : span.end_line])
