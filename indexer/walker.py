@@ -38,6 +38,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
+_MANY_STARS = 6
 # `a/**` matches what is inside of a; for git not a itself, for pathspec that too.
 _EVERYTHING_INSIDE = re.compile(r"(/\*\*)(/?) *$")
 
@@ -199,11 +200,33 @@ class IgnoreRules:
         return bool(self.verdict(path))
 
 
+class _LinearPattern:
+    """A pattern with so many stars that `re` could take for ever on one path: RE2 takes time in proportion to the path.
+
+    It sees bytes, so that "?" is one byte of an odd character.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        import re2
+
+        options = re2.Options()
+        options.encoding, options.log_errors = re2.Options.Encoding.LATIN1, False
+        self.pattern = pattern
+        try:
+            self._compiled = re2.compile(os.fsencode(pattern), options)
+        except re2.error as error:
+            raise ValueError(str(error)) from error
+
+    def fullmatch(self, path: str) -> object | None:
+        found: object | None = self._compiled.fullmatch(os.fsencode(path))
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """ignores: False for a rule that begins with "!"."""
 
-    regex: re.Pattern[str]
+    regex: re.Pattern[str] | _LinearPattern
     ignores: bool
 
     def names(self, path: str) -> bool:
@@ -218,9 +241,12 @@ def _rule(line: str) -> _Rule | None:
         warnings.simplefilter("ignore", FutureWarning)  # re's, about `[[`
         try:
             pattern = GitIgnoreSpecPattern(_EVERYTHING_INSIDE.sub(r"\1/*\2", line))
+            if pattern.regex is None or pattern.include is None:
+                return None
+            linear = line.count("*") > _MANY_STARS
+            return _Rule(_LinearPattern(pattern.regex.pattern) if linear else pattern.regex, pattern.include)
         except (ValueError, re.error):
             return None
-    return None if pattern.regex is None or pattern.include is None else _Rule(pattern.regex, pattern.include)
 
 
 def _is_ignored(path: bytes, rules: tuple[tuple[bytes, IgnoreRules], ...]) -> bool:

@@ -228,6 +228,18 @@ def test_one_file_of_rules_leaves_out_of_a_list_what_git_would_leave_out(files, 
         ]
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", [".gitignore", ".sextantignore"])
+def test_a_rule_with_hundreds_of_stars_stalls_nobody_and_still_counts(root, name):
+    rule = "*a" * 300 + "b"
+    write_files(root, {name: f"{rule}\n/sub/{'**/' * 8}c.txt\n*.log\n", "a" * 200: "x", "x.log": "x"})
+    rules = IgnoreRules((root / name).read_bytes())
+    assert [rules.ignore(path) for path in ("a" * 250, "a" * 300 + "b", "sub/deep/c.txt", "x.log", "b\udcff" * 40)] == [
+        False, True, True, True, False
+    ]  # fmt: skip
+    assert "a" * 200 in walked(root)
+
+
 def test_a_very_deep_path_is_no_trouble():
     assert not IgnoreRules(b"b\n").ignore("a/" * 5000 + "c")
     assert IgnoreRules(b"b\n").ignore("a/" * 5000 + "b/c")
