@@ -42,12 +42,15 @@ def run(
     folder: Path,
     missing_ok: bool = False,
     data: bytes = b"",
+    timeout_s: float | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
     """Output of `git ARGUMENTS` in `folder`. Raises SourceError when git fails, or with `missing_ok` returns b"".
 
-    data: what git reads from its standard input. settings: configuration for this one run, for names that `-c` could misread.
+    data: what git reads from its standard input. timeout_s: how long it may take, if not LOCAL_TIMEOUT_S. settings:
+    configuration for this one run, for names that `-c` could misread.
     """
+    limit_s = timeout_s or LOCAL_TIMEOUT_S
     try:
         done = subprocess.run(
             command(arguments, folder),
@@ -55,16 +58,21 @@ def run(
             capture_output=True,
             env=environment() | _as_environment(settings),
             check=False,
-            timeout=None if arguments[0] in _NETWORK else LOCAL_TIMEOUT_S,
+            timeout=None if arguments[0] in _NETWORK else limit_s,
         )
     except OSError as error:
         raise SourceError(f"git can't be started ({error.strerror}): install git and try again.") from error
     except subprocess.TimeoutExpired as error:
-        raise SourceError(f"git {arguments[0]} did not end within {LOCAL_TIMEOUT_S:g} s in {folder}.") from error
+        raise SourceError(f"git {arguments[0]} did not end within {limit_s:g} s in {folder}.") from error
     if done.returncode == 0:
         return done.stdout
     if missing_ok:
         return b""
+    if b"from promisor remote" in done.stderr:
+        raise SourceError(
+            f"{folder} is a partial clone that lacks some of its files:"
+            " run `git fetch --refetch --no-filter` in it, or index its URL."
+        )
     raise SourceError(f"git {arguments[0]} failed: {_message(done.stderr)}")
 
 

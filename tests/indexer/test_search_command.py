@@ -51,12 +51,18 @@ def test_people_read_where_it_is_how_it_was_found_and_the_lines(small):
     assert "lexical #1 (" in first[1]
     assert "symbol #1 (" in first[1]
     assert "        def withdraw(self, amount):" in first
-    assert said.splitlines()[-1].startswith("Lexical: ")
-    assert said.splitlines()[-1].endswith(" ms in all.")
+    assert said.splitlines()[-2].startswith("Lexical: ")
+    assert said.splitlines()[-1] == "The index is of the folder as it was."
+    assert said.splitlines()[-2].endswith(" ms in all.")
 
 
 def test_words_that_the_repository_does_not_hold_are_named(small):
-    assert search("small", "withdraw from kubernetes").splitlines()[-1] == "Not in this repository: kubernetes."
+    assert "Not in this repository: kubernetes." in search("small", "withdraw from kubernetes").splitlines()
+
+
+def test_a_result_whose_file_has_changed_since_is_named(small):
+    Path(small.source, "bank/accounts.py").write_text("changed = True\n")
+    assert search("small", "withdraw").splitlines()[-1] == "Changed since it was indexed: bank/accounts.py."
 
 
 def test_nothing_found_is_said(small):

@@ -364,6 +364,15 @@ def test_an_object_that_is_not_in_the_repository_is_skipped_with_a_reason(reposi
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("left_out", ["blob:none", "tree:0"])
+def test_a_partial_clone_whose_remote_is_gone_is_one_sentence_that_says_what_to_do(repository, clones, tmp_path, left_out):
+    git(repository, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "--quiet", "--no-checkout", f"--filter={left_out}", f"file://{repository}", tmp_path / "partial")
+    repository.rename(tmp_path / "gone")
+    with pytest.raises(SourceError, match=r"/partial is a partial clone .*: run `git fetch --refetch"):
+        clones.read(tmp_path / "partial", "HEAD")
+
+
 def test_a_commit_is_read_after_its_repository_was_changed(repository, clones):
     with clones.open(repository, "main") as source:
         files = {file.path: file for file in source.files(LIMIT) if isinstance(file, SourceFile)}

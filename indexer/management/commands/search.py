@@ -20,6 +20,7 @@ from django.db import DatabaseError
 
 from indexer.code_graph import CodeGraph
 from indexer.errors import IndexerError
+from indexer.freshness import freshness
 from indexer.models import Repository, Snapshot
 from indexer.query import Name, name_in
 from indexer.retriever import Retriever
@@ -68,7 +69,10 @@ class Command(BaseCommand):
                 result = retriever.search(snapshot.directory, text, **_wishes(options))
                 latency_ms = (time.perf_counter() - started) * 1000
                 as_line = as_json or queries is not None
-                self.stdout.write(_json_line(name, text, latency_ms, result) if as_line else _for_people(result))
+                if as_line:
+                    self.stdout.write(_json_line(name, text, latency_ms, result))
+                else:
+                    self.stdout.write("\n".join([_for_people(result), *_how_fresh(snapshot, result)]))
         except IndexerError as error:
             raise CommandError(str(error)) from error
         finally:
@@ -206,6 +210,25 @@ def _as_json(passage: Passage) -> dict[str, Any]:
             {"signal": origin.signal, "rank": origin.rank, "score": round(origin.score, 4)} for origin in passage.origins
         ],
     }
+
+
+def _how_fresh(snapshot: Snapshot, result: SearchResult) -> list[str]:
+    """At which commit the index is, how far behind its source, and which of the results have changed since."""
+    repository = snapshot.repository
+    found = freshness(
+        repository.source,
+        repository.ref,
+        snapshot.commit,
+        {passage.path: passage.blob for passage in result.passages},
+        clone_root=settings.CLONE_ROOT,
+        max_bytes=settings.MAX_FILE_BYTES,
+    )
+    at = f"{snapshot.commit[:12]}{f' on {snapshot.ref}' if snapshot.ref else ''}" if snapshot.commit else ""
+    behind = "" if found.behind is None else ", up to date" if not found.behind else f", {found.behind} behind its source"
+    lines = [f"The index is at {at}{behind}." if at else "The index is of the folder as it was."]
+    if found.changed:
+        lines.append(f"Changed since it was indexed: {', '.join(found.changed)}.")
+    return lines
 
 
 def _for_people(result: SearchResult) -> str:
