@@ -27,7 +27,7 @@ from indexer.types import NO_FILTERS, Cited, Filters
 class Turn:
     """An earlier question of the conversation, and what was answered. route: "code", "general" or "search".
 
-    cited: what the answer cited, in the order of its text.
+    cited: what the answer cited, in the order of its text; known of the last turn only.
     """
 
     question: str

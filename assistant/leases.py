@@ -153,8 +153,9 @@ def _history_of(answer: Answer) -> tuple[Turn, ...]:
     earlier = Answer.objects.filter(
         conversation=answer.conversation_id, number__lt=answer.number, state__in=Answer.FINAL_STATES
     ).order_by("number", "created_at")
-    turns = [Turn(old.question, old.text, old.route, _cited_by(old)) for old in _last_tries(earlier) if old.text]
-    return tuple(turns)
+    told = [old for old in _last_tries(earlier) if old.text]
+    # A follow-up means what the last answer cited, so only that is read.
+    return tuple(Turn(old.question, old.text, old.route, _cited_by(old) if old is told[-1] else ()) for old in told)
 
 
 def _cited_by(answer: Answer) -> tuple[Cited, ...]:

@@ -11,7 +11,8 @@ from assistant import conversations, events, leases
 from assistant.events import AnswerSoFar
 from assistant.leases import Work
 from assistant.messages import Retry
-from assistant.models import Answer
+from assistant.models import Answer, AnswerCitation
+from indexer.types import Cited, Filters
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.event_log]
 
@@ -232,8 +233,19 @@ def test_a_job_knows_the_turns_before_it_and_of_each_the_last_try(ask_question, 
     events.append(first, [("delta", {"text": "wrong"}), ("failed", {"code": "timeout", "message": "too slow"})])
     second = Answer.objects.get(pk=conversations.retry(user, Retry(uuid4(), first.pk)).answer)
     events.append(second, [("delta", {"text": "right"}), ("completed", {"model": "m"})])
+    for start, path in ((9, "b.py"), (2, "a.py")):
+        AnswerCitation.objects.create(answer=second, start=start, number=1, path=path, start_line=3, end_line=5, verified=True)
     silent = ask_question("Silent?")
     events.append(silent, [("cancelled", {})])
     ask_question("Last?")
     job = the(leases.claim(1)).job
     assert [(turn.question, turn.answer_text) for turn in job.history] == [("First?", "right")]
+    assert job.history[0].cited == (Cited("a.py", 3, 5), Cited("b.py", 3, 5))
+
+
+def test_a_job_keeps_to_the_filters_of_its_question_and_a_retry_to_those_of_the_first_try(ask_question, user):
+    first = ask_question("First?")
+    Answer.objects.filter(pk=first.pk).update(filters={"folder": "src", "tests": False})
+    assert the(leases.claim(1)).job.filters == Filters("src", (), False)
+    again = Answer.objects.get(pk=conversations.retry(user, Retry(uuid4(), first.pk)).answer)
+    assert again.search_filters == Filters("src", (), False)

@@ -220,3 +220,55 @@ def test_what_is_missing_is_named_in_one_sentence(benchmark, missing):
 def test_a_baseline_that_is_none_is_named(benchmark):
     with pytest.raises(CommandError, match=r"repos\.json can't be read as what it should be"):
         evaluate(benchmark, "--baseline", benchmark / "dataset/repos.json")
+
+
+# --- filters, patterns and lists --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(small, tmp_path, settings):
+    """The repository, with a caller and a test."""
+    more = {
+        "bank/till.py": "from bank.accounts import Account\n\n\ndef pay(amount):\n    Account().withdraw(amount)\n",
+        "tests/test_till.py": "from bank.till import pay\n\n\ndef test_pay():\n    pay(1)\n",
+    }
+    bench = Bench(tmp_path / "shop", SMALL | more)
+    bench.root = settings.INDEX_ROOT / str(small.pk)
+    snapshot = Snapshot.objects.create(pk=bench.build_without_vectors().name, repository=small)
+    small.live_snapshot = snapshot
+    small.save()
+    return small
+
+
+def test_who_defines_uses_and_calls_a_name_is_listed(shop):
+    assert search("small", "--definitions", "Account.withdraw") == "bank/accounts.py:4  Account.withdraw  method\n"
+    assert search("small", "--callers", "withdraw") == "bank/till.py:4  pay  function, line 5\n"
+    uses = [json.loads(line) for line in search("small", "--references", "Account", "--json").splitlines()]
+    assert [(use["path"], use["line"], use["kind"], use["symbol"]) for use in uses] == [
+        ("bank/till.py", 5, "call", "pay"),
+        ("bank/till.py", 1, "import", ""),
+    ]
+    assert search("small", "--callers", "nobody") == "Nothing here calls nobody.\n"
+
+
+def test_a_pattern_marks_its_lines_and_filters_keep_to_a_language_without_tests(shop):
+    said = search("small", "/pay\\(/", "--no-tests")
+    assert "  > def pay(amount):" in said.splitlines()
+    assert "tests/" not in said
+    assert "tests/test_till.py" in search("small", "/pay\\(/")
+    assert "README.md" in search("small", "accounts", "--language", "markdown")
+    assert "bank/" not in search("small", "accounts", "--language", "Markdown")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("/(a/",), "missing \\)"),
+        (("cart", "--callers", "pay"), "Give one of"),
+        ((), "Give one of"),
+        (("cart", "--language", "klingon"), "there is no language 'klingon'"),
+    ],
+)
+def test_what_can_not_be_meant_is_one_sentence(shop, arguments, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        search("small", *arguments)
