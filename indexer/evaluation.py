@@ -169,8 +169,10 @@ def interval(values: Sequence[float], draws: int = 1000) -> tuple[float, float]:
     return means[int(draws * 0.025)], means[int(draws * 0.975)]
 
 
-def paired_difference(outcomes: Sequence[Outcome], baseline: Sequence[Outcome]) -> tuple[float, tuple[float, float]]:
-    """Mean and 95 % interval of the difference in NDCG@10, question by question."""
+def paired_difference(
+    outcomes: Sequence[Outcome], baseline: Sequence[Outcome], measure: str = "ndcg10"
+) -> tuple[float, tuple[float, float]]:
+    """Mean and 95 % interval of the difference in a measure, question by question."""
     pairs = zip(outcomes, baseline, strict=True)
-    differences = [ours.measures["ndcg10"] - theirs.measures["ndcg10"] for ours, theirs in pairs]
+    differences = [ours.measures[measure] - theirs.measures[measure] for ours, theirs in pairs]
     return fmean(differences), interval(differences)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.baselines import BY_CHUNK, BY_FILE, DENSE, by_vectors, by_words
 from indexer.benchmark import Answered, Found, answer, index_source, read_rankings, write_rankings
 from indexer.errors import SourceError
 from indexer.evaluation import (
@@ -227,3 +228,23 @@ def test_vectors_come_to_a_snapshot_that_was_made_without(dataset, tmp_path):
     assert with_vectors == without
     with SnapshotReader(with_vectors) as reader:
         assert reader.has_vectors
+
+
+def test_words_and_vectors_alone_answer_within_their_scope(dataset, tmp_path):
+    sources = write_files(tmp_path / "sources" / "small", SMALL).parent
+    snapshot = index_source(small(dataset), sources, tmp_path / "index", embedder="hashing", vectors=True, parse_processes=1)
+    runs = by_words(small(dataset), snapshot, "whole") | by_vectors(small(dataset), snapshot, "whole")
+    assert list(runs) == [BY_CHUNK, BY_FILE, DENSE]
+    for name, answered in runs.items():
+        assert "greetings.py" in [found.path for found in answered[0].found], name
+    files = [found.path for found in runs[BY_FILE][0].found]
+    assert len(files) == len(set(files))
+    within = by_words(small(dataset), snapshot, "root") | by_vectors(small(dataset), snapshot, "root")
+    assert {found.path.split("/")[0] for some in within.values() for each in some for found in each.found} == {"bank"}
+
+
+def test_a_paired_difference_can_be_one_of_another_measure():
+    ours, theirs = judge(question(Target("a")), ranking("b", "a")), judge(question(Target("a")), ranking("b"))
+    pair = [[Outcome(question(Target("a")), measures, 1.0)] * 4 for measures in (ours, theirs)]
+    assert paired_difference(*pair, "recall10") == (1.0, (1.0, 1.0))
+    assert paired_difference(*pair, "hit1") == (0.0, (0.0, 0.0))
