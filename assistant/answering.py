@@ -335,6 +335,8 @@ class Story:
             "ref": job.ref,
             "dirty": job.dirty,
             "vectors": found.vectors,
+            "embedded": found.embedded,
+            "chunks": found.chunks,
             "took_ms": round(found.took_ms, 1),
             "filters": found.filters.as_json(),
             "steps": steps,

@@ -23,32 +23,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from indexer import lexical_index
 from indexer.chunker import CHUNKER_VERSION
 from indexer.embedder import Embedder, embedded_texts, make_embedder, text_hash
-from indexer.embedding_cache import EmbeddingCache
+from indexer.embedding import embed
 from indexer.errors import BuildCancelled, SnapshotError, SourceError
 from indexer.parser import ParserPool
 from indexer.secrets import REDACTION_VERSION
 from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, in_use, sweep
 from indexer.source import Source, open_source
 from indexer.types import BuildReport, Manifest, ParsedFile, Progress, Skipped, SourceFile
-from indexer.vector_index import write_index
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 logger = logging.getLogger(__name__)
-
-# Texts that are sorted by length together, and those that are embedded between two looks at `cancelled`.
-_SORTED_TOGETHER = 8192
-_EMBEDDED_TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +102,7 @@ def build_snapshot(request: BuildRequest, hooks: Hooks = Hooks()) -> BuildReport
         hooks.published(directory)
         searchable_after_s = time.monotonic() - started
         with SnapshotReader(directory) as snapshot:
-            embedded = _embed(snapshot, embedder, request.cache, hooks)
+            embedded = embed(snapshot, embedder, request.cache, hooks.step)
             manifest = snapshot.manifest
     hooks.progress(Progress("done", manifest.chunks, manifest.chunks))
     return BuildReport(
@@ -315,49 +307,3 @@ class _Reading:
     def _step(self) -> None:
         self._done += 1
         self._hooks.step(Progress("parsing", self._done, len(self._files)))
-
-
-def _embed(snapshot: SnapshotReader, embedder: Embedder, cache_path: Path, hooks: Hooks) -> int:
-    """Give the snapshot its vectors; returns how many of its chunks had to be embedded."""
-    if snapshot.has_vectors:
-        return 0
-    hashes = snapshot.embed_hashes()
-    with disk_errors(cache_path), EmbeddingCache(cache_path, embedder.cache_key) as cache:
-        missing = cache.missing(text_hash for _, text_hash in hashes)
-        to_embed = sum(text_hash in missing for _, text_hash in hashes)
-        hooks.step(Progress("embedding", len(hashes) - to_embed, len(hashes)))
-        uses = Counter(text_hash for _, text_hash in hashes)
-        done = len(hashes) - to_embed
-        for texts in _portions(_missing_texts(snapshot, missing)):
-            cache.put(list(texts), embedder.encode_documents(list(texts.values())))
-            done += sum(uses[text_hash] for text_hash in texts)
-            hooks.step(Progress("embedding", done, len(hashes)))
-        write_index(snapshot.vectors, _vectors(cache, hashes), snapshot.manifest.dimension)
-    return to_embed
-
-
-def _missing_texts(snapshot: SnapshotReader, missing: set[str]) -> Iterator[tuple[str, str]]:
-    """(hash, text) of what has no vector yet, each once."""
-    wanted = set(missing)
-    paths = dict.fromkeys(path for text_hash, path in snapshot.paths_of_hashes() if text_hash in missing)
-    for path in paths:
-        for text in embedded_texts(path, snapshot.parsed(path)):
-            if (found := text_hash(text)) in wanted:
-                wanted.discard(found)
-                yield found, text
-
-
-def _portions(texts: Iterator[tuple[str, str]]) -> Iterator[dict[str, str]]:
-    """Texts by hash, in portions to embed at once, the longest of a few thousand first so that those of one length meet."""
-    while some := sorted(islice(texts, _SORTED_TOGETHER), key=lambda item: -len(item[1])):
-        for start in range(0, len(some), _EMBEDDED_TOGETHER):
-            yield dict(some[start : start + _EMBEDDED_TOGETHER])
-
-
-def _vectors(
-    cache: EmbeddingCache, hashes: Sequence[tuple[int, str]]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """(ids, vectors) of all chunks, in portions."""
-    for start in range(0, len(hashes), _SORTED_TOGETHER):
-        some = hashes[start : start + _SORTED_TOGETHER]
-        yield np.array([chunk_id for chunk_id, _ in some], dtype=np.int64), cache.get([text_hash for _, text_hash in some])

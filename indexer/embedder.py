@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EMBEDDED_TEXT_CHARACTERS = 280
 _NAMES_CHARACTERS = 80
+_HEADER_CHARACTERS = 100
 _BODY_LINES = 12
 _LINES_ABOVE = 6
 _LONG_RULE = re.compile(r"([^\w\s])\1{2,}")
@@ -50,7 +51,8 @@ _HASHING_DIMENSION = 256
 
 
 class Embedder(Protocol):
-    """name: what `make_embedder` takes; cache_key: changes whenever the same text would get another vector."""
+    """name: what `make_embedder` takes; cache_key: changes whenever the same text would get another vector; portion: how many
+    texts keep it busy for a second or two."""
 
     @property
     def name(self) -> str: ...
@@ -60,6 +62,9 @@ class Embedder(Protocol):
 
     @property
     def dimension(self) -> int: ...
+
+    @property
+    def portion(self) -> int: ...
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, dimension) float32, L2-normalised, in the order of `texts`."""
@@ -95,6 +100,14 @@ def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
     return texts
 
 
+def card_text(path: str, parsed: ParsedFile) -> str:
+    """The short text that stands for a whole file until its chunks have vectors: its name, what its head comment says, and the
+    names that it defines. Without the folder, as in `embedded_texts`."""
+    names = dict.fromkeys(definition.name for definition in parsed.definitions)
+    header = " ".join(_LONG_RULE.sub(r"\1", parsed.header).split())[:_HEADER_CHARACTERS]
+    return f"{PurePosixPath(path).name} {header} {' '.join(names)}"[:EMBEDDED_TEXT_CHARACTERS].rstrip()
+
+
 def _body_start(lines: Sequence[str], chunk: Chunk, inside: Sequence[Definition]) -> int:
     """The line of the definition that names the chunk, or else of its first one, or of what stands right above it (decorators,
     a comment); licences and imports are further up."""
@@ -120,6 +133,7 @@ class HashingEmbedder:
     name = "hashing"
     cache_key = "hashing-256-1"
     dimension = _HASHING_DIMENSION
+    portion = 256
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
@@ -153,6 +167,7 @@ class MiniLMEmbedder:
     # Documents that a GPU embeds lie close enough to be found by queries from here, but one cache holds vectors of one engine.
     cache_key = f"minilm-{minilm.SHA256[:8]}-{DOCUMENT_TOKENS}-int8-{minilm.RECIPE}"
     dimension = minilm.DIMENSION
+    portion = 128
 
     def __init__(self) -> None:
         self._opening = threading.Lock()
@@ -193,6 +208,10 @@ class SentenceEmbedder:
         if self.name == "minilm":
             return minilm.DIMENSION
         return int(self._model.get_embedding_dimension())
+
+    @property
+    def portion(self) -> int:
+        return 8192 if has_gpu() else 64
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)

@@ -6,8 +6,8 @@
                         └─ paths     files that it names
 
 `indexer.search` tells that story. Here is what searches share: the open snapshots, their vector indexes, and the embedders.
-Everything else that a search needs it looks up in the snapshot's SQLite file, so opening one costs nothing. torch and FAISS
-are imported by the first search that uses vectors; a snapshot that has none yet is searched without.
+Everything else that a search needs it looks up in the snapshot's SQLite file, so opening one costs nothing. The embedder and
+FAISS are imported by the first search that uses vectors; a snapshot that has only some of them yet is searched with these.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.dense import IdRange, Near, SnapshotVectors
 from indexer.query import analyse
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Candidate, Search
@@ -29,7 +30,6 @@ from indexer.types import Cited, Filters, SearchResult
 
 if TYPE_CHECKING:
     from indexer.embedder import Embedder
-    from indexer.vector_index import VectorIndex
 
 # Each holds a few file descriptors, and the vectors once they were used.
 _OPEN_SNAPSHOTS = 8
@@ -40,14 +40,12 @@ class _OpenSnapshot:
     """A snapshot that searches share. It is closed when it has fallen out of the retriever's memory and nobody uses it."""
 
     reader: SnapshotReader
+    vectors: SnapshotVectors
     users: int = 0
     dropped: bool = False
-    vectors: VectorIndex | None = None
-    loading: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
-        if self.vectors is not None:
-            self.vectors.close()
+        self.vectors.close()
         self.reader.close()
 
 
@@ -96,14 +94,15 @@ class Retriever:
         where the query is a regular expression that can't be used.
         """
         with self._open(snapshot_dir) as snapshot:
-            nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
+            nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
             filters = Filters(scope, tuple(languages), tests)
-            return Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited).run(limit)
+            result = Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited).run(limit)
+            return replace(result, embedded=snapshot.vectors.embedded) if result.vectors else result
 
     def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> list[Candidate]:
         """The files that were ranked for a query, best first, with their features: what training and explanations need."""
         with self._open(snapshot_dir) as snapshot:
-            nearest = partial(self._nearest, snapshot) if vectors and snapshot.reader.has_vectors else None
+            nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
             return Search(snapshot.reader, analyse(query), Filters(scope), nearest, self._mixes).ranked()
 
     def close(self) -> None:
@@ -117,7 +116,7 @@ class Retriever:
         with self._lock:
             snapshot = self._snapshots.get(directory)
             if snapshot is None:
-                snapshot = self._snapshots[directory] = _OpenSnapshot(SnapshotReader(directory))
+                snapshot = self._snapshots[directory] = self._opened(directory)
             self._snapshots.move_to_end(directory)
             snapshot.users += 1
             while len(self._snapshots) > _OPEN_SNAPSHOTS:
@@ -137,17 +136,14 @@ class Retriever:
         if not snapshot.users:
             snapshot.close()
 
-    def _nearest(self, snapshot: _OpenSnapshot, text: str, count: int) -> list[tuple[int, float]]:
-        """(chunk id, cosine) of the chunks nearest to a text, nearest first. Raises EmbedderError or VectorIndexError."""
-        with snapshot.loading:
-            if snapshot.vectors is None:
-                from indexer.vector_index import open_index
+    def _opened(self, directory: Path) -> _OpenSnapshot:
+        reader = SnapshotReader(directory)
+        return _OpenSnapshot(reader, SnapshotVectors(reader, self._device))
 
-                snapshot.vectors = open_index(snapshot.reader.vectors, self._device)
+    def _nearest(self, snapshot: _OpenSnapshot, text: str, count: int, chunks: IdRange | None, files: IdRange | None) -> Near:
+        """What is nearest to a text. Raises EmbedderError or VectorIndexError."""
         vector = self._embedder(snapshot.reader.manifest.embedder).encode_query(text)
-        found = snapshot.vectors.search(vector.reshape(1, -1), count)
-        pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
-        return [(chunk_id, score) for chunk_id, score in pairs if chunk_id >= 0]
+        return snapshot.vectors.search(vector, count, chunks, files)
 
     def _embedder(self, name: str) -> Embedder:
         with self._lock:

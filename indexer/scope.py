@@ -54,6 +54,13 @@ class Scope:
     def bounds(self) -> tuple[int, int]:
         return self.files or (0, _LAST_ID)
 
+    def chunks(self, db: sqlite3.Connection) -> tuple[int, int] | None:
+        """The first and last id of the range's chunks, which follow each other as the files do, or None for all."""
+        if self.files is None:
+            return None
+        first, last = db.execute("SELECT min(id), max(id) FROM chunks WHERE file_id BETWEEN ? AND ?", self.files).fetchone()
+        return (0, -1) if first is None else (first, last)
+
     def holds(self, file_id: int) -> bool:
         first, last = self.bounds
         return first <= file_id <= last and (self.allowed is None or file_id in self.allowed)

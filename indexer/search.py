@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from indexer.code_graph import CodeGraph, Defined
+from indexer.dense import IdRange, Near
 from indexer.errors import IndexerError
 from indexer.fusion import ChunkSpan, Findings, PassagePicker, RankedChunk, candidate_files, place_chunks
 from indexer.lexical_index import ChunkHit, LexicalIndex
@@ -33,8 +34,8 @@ from indexer.types import Cited, Filters, Passage, SearchResult, SearchStep, Spa
 
 logger = logging.getLogger(__name__)
 
-# (text, count) → (chunk id, cosine) of the nearest chunks, nearest first.
-Nearest = Callable[[str, int], list[tuple[int, float]]]
+# (text, count, chunk ids to keep to, file ids to keep to) → what is nearest.
+Nearest = Callable[[str, int, IdRange | None, IdRange | None], Near]
 
 _LEXICAL_CHUNKS = 600
 _CARDS = 200
@@ -111,6 +112,7 @@ class Search:
             passages=passages,
             steps=tuple(self._steps),
             vectors=self._nearest is not None,
+            chunks=self._reader.manifest.chunks,
             symbols=tuple(dict.fromkeys((*subjects, *(hit.name for hit in findings.definitions)))),
             matched_terms=matched,
             missing_terms=missing,
@@ -297,29 +299,45 @@ class Search:
             return []
         with self._step("Dense") as tell:
             try:
-                hits = self._nearest_in_scope(self._nearest)
+                hits, embedded = self._nearest_in_scope(self._nearest)
             except IndexerError as error:
                 logger.warning("%s: searched without vectors: %s", self._reader.directory.name, error)
                 self._nearest = None
                 tell(f"left out: {error}")
                 return []
-            tell(f"{_count(len(hits), 'near chunk')}")
+            chunks = self._reader.manifest.chunks
+            so_far = f"; {embedded:,} of {_count(chunks, 'chunk')} have a vector so far" if embedded < chunks else ""
+            tell(f"{_count(len(hits), 'near chunk')}{so_far}")
         return hits
 
-    def _nearest_in_scope(self, nearest: Nearest) -> list[ChunkHit]:
-        """As many as without a scope, where it holds so many: a filter must not lose what it allows."""
+    def _nearest_in_scope(self, nearest: Nearest) -> tuple[list[ChunkHit], int]:
+        """As many as without a scope, where it holds so many (a filter must not lose what it allows), and how many chunks have
+        a vector. The vectors keep to the scope's range of ids; what is allowed within it is picked from more and more."""
+        chunks, files = self._scope.chunks(self._db), self._scope.files
         wanted = _DENSE_CHUNKS
         while True:
-            hits = self._in_scope(nearest(self._query.gist, wanted))[:_DENSE_CHUNKS]
-            if len(hits) == _DENSE_CHUNKS or wanted >= self._index.size:
-                return hits
+            near = nearest(self._query.gist, wanted, chunks, files)
+            hits = self._dense_hits(near)
+            if len(hits) == _DENSE_CHUNKS or max(len(near.chunks), len(near.files)) < wanted or wanted >= self._index.size:
+                return hits, near.embedded
             wanted = min(wanted * 8, self._index.size)
 
-    def _in_scope(self, nearest: Sequence[tuple[int, float]]) -> list[ChunkHit]:
+    def _dense_hits(self, near: Near) -> list[ChunkHit]:
+        """The near chunks in the scope, and for a file that is only known by its card its first chunk."""
         query = "SELECT id, file_id FROM chunks WHERE id IN (SELECT value FROM json_each(?))"
-        file_of = dict(self._db.execute(query, (json.dumps([chunk_id for chunk_id, _ in nearest]),)))
-        hits = (ChunkHit(chunk_id, file_of[chunk_id], score) for chunk_id, score in nearest if chunk_id in file_of)
-        return [hit for hit in hits if self._scope.holds(hit.file_id)]
+        file_of = dict(self._db.execute(query, (json.dumps([chunk_id for chunk_id, _ in near.chunks]),)))
+        found = (ChunkHit(chunk_id, file_of[chunk_id], score) for chunk_id, score in near.chunks if chunk_id in file_of)
+        hits = [hit for hit in found if self._scope.holds(hit.file_id)]
+        known = {hit.file_id for hit in hits}
+        cards = {file_id: score for file_id, score in near.files if file_id not in known and self._scope.holds(file_id)}
+        if cards:
+            query = (
+                "SELECT file_id, min(id) FROM chunks WHERE file_id IN (SELECT value FROM json_each(?)) GROUP BY file_id"
+            )
+            firsts = self._db.execute(query, (json.dumps(list(cards)),))
+            hits += [ChunkHit(chunk_id, file_id, cards[file_id]) for file_id, chunk_id in firsts]
+            hits.sort(key=lambda hit: (-hit.score, hit.chunk_id))
+        return hits[:_DENSE_CHUNKS]
 
     # --- ranking ----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
     <root>/<snapshot id>/manifest.json      what it was made from and by, counts, what was skipped and why
                          chunks.sqlite3     files, chunks, definitions, references, full-text tables (rowid = FAISS id)
                          vectors.faiss      comes later than the rest: a snapshot without it is complete for lexical search
+                         vectors-partial.faiss, cards.faiss   what there is until then (indexer/embedding.py)
 
 It is written as `<root>/.building-<snapshot id>` and renamed when everything in it is on the disk, so a directory that has its
 final name is whole, whenever the builder was killed. A builder holds an flock on the directory itself, which the kernel drops
@@ -21,13 +22,13 @@ import shutil
 import sqlite3
 import threading
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from indexer.errors import SnapshotError
 from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, SourceFile, StoredFile
@@ -36,6 +37,8 @@ SCHEMA = 2
 MANIFEST = "manifest.json"
 CHUNKS = "chunks.sqlite3"
 VECTORS = "vectors.faiss"
+PARTIAL_VECTORS = "vectors-partial.faiss"
+CARDS = "cards.faiss"
 BUILDING = ".building-"
 
 # How many files a manifest names for each reason, and how many notes it has; the database has them all.
@@ -186,6 +189,16 @@ class SnapshotWriter:
         os.close(self.held)
 
 
+class FileChunks(NamedTuple):
+    """A file, how much the others refer to it, and its chunks: (id, hash of the embedded text) each."""
+
+    file_id: int
+    path: str
+    language: str
+    referred: float
+    chunks: tuple[tuple[int, str], ...]
+
+
 class SnapshotReader:
     """Reads one published snapshot. Threads may share it: each gets a connection of its own.
 
@@ -226,6 +239,16 @@ class SnapshotReader:
         return self.directory / VECTORS
 
     @property
+    def partial_vectors(self) -> Path:
+        """Where the vectors of some chunks are while the others are being made."""
+        return self.directory / PARTIAL_VECTORS
+
+    @property
+    def cards(self) -> Path:
+        """Where the vectors of files are while those of their chunks are being made."""
+        return self.directory / CARDS
+
+    @property
     def has_vectors(self) -> bool:
         return self.vectors.is_file()
 
@@ -241,14 +264,16 @@ class SnapshotReader:
         """(path, reason, blob) of every file that was left out, by path; blob is "" where the source left it out unread."""
         return list(self.connection.execute("SELECT path, reason, blob FROM skipped ORDER BY path"))
 
-    def embed_hashes(self) -> list[tuple[int, str]]:
-        """(chunk id, hash of its embedded text), by id."""
-        return list(self.connection.execute("SELECT id, embed_hash FROM chunks ORDER BY id"))
-
-    def paths_of_hashes(self) -> list[tuple[str, str]]:
-        """(embedded text's hash, path) of every chunk, in the order of the ids."""
-        query = "SELECT embed_hash, path FROM chunks JOIN files ON files.id = file_id ORDER BY chunks.id"
-        return list(self.connection.execute(query))
+    def chunks_of_files(self) -> list[FileChunks]:
+        """Every file and its chunks, by id."""
+        chunks: dict[int, list[tuple[int, str]]] = defaultdict(list)
+        for file_id, *chunk in self.connection.execute("SELECT file_id, id, embed_hash FROM chunks ORDER BY id"):
+            chunks[file_id].append((chunk[0], chunk[1]))
+        query = "SELECT id, path, language, referred FROM files JOIN file_signals ON file_id = id ORDER BY id"
+        return [
+            FileChunks(file_id, path, language, referred, tuple(chunks[file_id]))
+            for file_id, path, language, referred in self.connection.execute(query)
+        ]
 
     def file(self, path: str) -> StoredFile:
         """The file as it was indexed. Raises SnapshotError when the snapshot doesn't hold it."""

@@ -181,7 +181,8 @@ class SearchStep:
 class SearchResult:
     """passages best first; `matched_terms`/`missing_terms`: the query's content words that the index does or doesn't hold.
 
-    vectors: whether the dense signal took part (False until the snapshot has its vectors).
+    vectors: whether the dense signal took part (False until the snapshot has some vectors); embedded: how many of the
+    snapshot's `chunks` had a vector when this search ended, 0 where `vectors` is False.
     symbols: the names in the query that are defined in this repository. kind: what the question was read as (query.Kind).
     filters: what the search kept to. unresolved: pins that nothing here is called by.
     """
@@ -196,6 +197,8 @@ class SearchResult:
     kind: str = "plain"
     filters: Filters = NO_FILTERS
     unresolved: tuple[str, ...] = ()
+    embedded: int = 0
+    chunks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

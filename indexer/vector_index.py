@@ -1,7 +1,12 @@
 """Nearest vectors by inner product: FAISS, on the CPU or on every GPU of the machine.
 
-On disk there is one format, an IndexIDMap2 over float16 scalars (`SQfp16`): exact search to the precision that embeddings have,
-half of Flat's memory and twice its speed, and with ids that are the chunks' row ids. On a CPU the file is mapped, so
+On disk an index is an IndexIDMap2, whose ids are the chunks' row ids, over one of three kinds, chosen by size (`kind_for`):
+
+    up to 50,000 vectors    SQfp16      exact to the precision that embeddings have; half of Flat's memory and twice its speed
+    up to 200,000           SQ8         a byte a dimension; still looks at every vector
+    above                   IVF + SQ8   looks only at the cells nearest to the query
+
+benchmarks/vector_index.py measures what each finds, and docs/retrieval.md has the figures. On a CPU the file is mapped, so
 opening costs milliseconds. On a GPU the whole index is cloned in float16, and since FAISS's GPU indices must not be used by
 two threads at once, not even for reading, one thread searches there and takes all waiting queries in one batch.
 
@@ -11,9 +16,10 @@ nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -44,8 +50,9 @@ class VectorIndex(Protocol):
     @property
     def size(self) -> int: ...
 
-    def search(self, queries: NDArray[np.float32], k: int) -> Neighbours:
-        """The k nearest of each of `queries` (n, dimension) float32."""
+    def search(self, queries: NDArray[np.float32], k: int, ids: tuple[int, int] | None = None) -> Neighbours:
+        """The k nearest of each of `queries` (n, dimension) float32; ids: only those from the first to the second, both
+        included."""
         ...
 
     def close(self) -> None: ...
@@ -65,13 +72,55 @@ def faiss_problem(device: str) -> str | None:
     return None
 
 
-def write_index(path: Path, vectors: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]], dimension: int) -> int:
-    """Write the index of `vectors`, portions of (ids, vectors), so that `path` appears complete or not at all.
+class Kind(NamedTuple):
+    """How vectors are kept. nlist: cells, 0 for an index that looks at every vector; nprobe: cells that a search looks at;
+    sample: vectors to train with, a bound of its memory (float32)."""
 
-    Returns how many vectors it holds. Raises VectorIndexError, or OSError when the disk doesn't take it.
+    bits: int
+    nlist: int = 0
+    nprobe: int = 0
+    sample: int = 0
+
+
+EXACT = Kind(bits=16)
+EXACT_UP_TO = 50_000
+SCANNED_UP_TO = 200_000
+_SCALARS_SAMPLE = 20_000
+_MOST_CELLS = 8192
+# k-means wants some 40 vectors a cell; 8,192 cells get 25, and all of the sample is 315 MB.
+_CELL_SAMPLE = 40
+_MOST_SAMPLE = 205_000
+_PROBED_SHARE = 32
+
+
+def kind_for(size: int) -> Kind:
+    """The kind for `size` vectors: 4 √size cells, as a power of two, of which a 32nd is looked at."""
+    if size <= EXACT_UP_TO:
+        return EXACT
+    if size <= SCANNED_UP_TO:
+        return Kind(bits=8, sample=_SCALARS_SAMPLE)
+    nlist = min(_MOST_CELLS, 2 ** round(math.log2(4 * math.sqrt(size))))
+    return Kind(bits=8, nlist=nlist, nprobe=nlist // _PROBED_SHARE, sample=min(_MOST_SAMPLE, _CELL_SAMPLE * nlist))
+
+
+def write_index(
+    path: Path,
+    vectors: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]],
+    dimension: int,
+    kind: Kind = EXACT,
+    sample: Callable[[int], NDArray[np.float32]] | None = None,
+) -> int:
+    """Write the index of `vectors`, portions of (ids, vectors), so that `path` appears, or is replaced, complete or not at all.
+
+    sample(n): at most n of the vectors, drawn at random, which a kind that has to be trained needs. Returns how many vectors
+    the index holds. Raises VectorIndexError, or OSError when the disk doesn't take it.
     """
     faiss = _faiss()
-    index = faiss.IndexIDMap2(_float16_scalars(faiss, dimension))
+    inner = _empty(faiss, dimension, kind)
+    if not inner.is_trained:
+        assert sample is not None, "this kind of index has to be trained"
+        inner.train(np.ascontiguousarray(sample(kind.sample), dtype=np.float32))
+    index = faiss.IndexIDMap2(inner)
     for ids, some in vectors:
         index.add_with_ids(np.ascontiguousarray(some, dtype=np.float32), np.ascontiguousarray(ids, dtype=np.int64))
     unfinished = path.with_name(f".{path.name}-{os.getpid()}")
@@ -86,9 +135,13 @@ def write_index(path: Path, vectors: Iterable[tuple[NDArray[np.int64], NDArray[n
     return int(index.ntotal)
 
 
-def _float16_scalars(faiss: Any, dimension: int) -> Any:
-    index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    assert index.is_trained, "float16 scalars need no training"
+def _empty(faiss: Any, dimension: int, kind: Kind) -> Any:
+    scalars = faiss.ScalarQuantizer.QT_fp16 if kind.bits == 16 else faiss.ScalarQuantizer.QT_8bit
+    if not kind.nlist:
+        return faiss.IndexScalarQuantizer(dimension, scalars, faiss.METRIC_INNER_PRODUCT)
+    cells = faiss.IndexFlatIP(dimension)
+    index = faiss.IndexIVFScalarQuantizer(cells, dimension, kind.nlist, scalars, faiss.METRIC_INNER_PRODUCT)
+    index.nprobe = kind.nprobe
     return index
 
 
@@ -102,7 +155,7 @@ def open_index(path: Path, device: str = "auto") -> VectorIndex:
     except RuntimeError as error:
         raise VectorIndexError(f"The vectors {path} can't be read: index the repository again.") from error
     if device != "cpu" and _gpus():
-        return GpuVectorIndex(_on_gpus(faiss, index), faiss.vector_to_array(index.id_map))
+        return GpuVectorIndex(_on_gpus(faiss, index), faiss.vector_to_array(index.id_map), CpuVectorIndex(index))
     return CpuVectorIndex(index)
 
 
@@ -116,8 +169,18 @@ class CpuVectorIndex:
     def size(self) -> int:
         return int(self._index.ntotal)
 
-    def search(self, queries: NDArray[np.float32], k: int) -> Neighbours:
-        return Neighbours(*self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k))
+    def search(self, queries: NDArray[np.float32], k: int, ids: tuple[int, int] | None = None) -> Neighbours:
+        wanted = np.ascontiguousarray(queries, dtype=np.float32)
+        return Neighbours(*self._index.search(wanted, k, params=self._within(ids) if ids else None))
+
+    def _within(self, ids: tuple[int, int]) -> Any:
+        """Parameters for a search among a range of ids, in all cells: a folder's few vectors may lie in any of them."""
+        faiss = _faiss()
+        selector = faiss.IDSelectorRange(ids[0], ids[1] + 1)
+        inner = faiss.downcast_index(self._index.index)
+        if isinstance(inner, faiss.IndexIVF):
+            return faiss.SearchParametersIVF(sel=selector, nprobe=inner.nlist)
+        return faiss.SearchParameters(sel=selector)
 
     def close(self) -> None:
         del self._index
@@ -129,15 +192,21 @@ class _Query(NamedTuple):
     answer: Future[Neighbours]
 
 
+# The largest k of FAISS's GPU indices.
+_MOST_ON_GPU = 2048
+
+
 class GpuVectorIndex:
     """One thread owns the GPU index; what waits when it is free is searched in one batch.
 
-    index: counts its vectors 0, 1, 2, …; ids: (size,) int64, the id of each.
+    index: counts its vectors 0, 1, 2, …; ids: (size,) int64, the id of each; ranges: searches what FAISS's GPU indices can't:
+    among some of the ids, or for more neighbours than they give.
     """
 
-    def __init__(self, index: Any, ids: NDArray[np.int64]) -> None:
+    def __init__(self, index: Any, ids: NDArray[np.int64], ranges: VectorIndex) -> None:
         self._index = index
         self._ids = ids
+        self._ranges = ranges
         self._waiting: queue.SimpleQueue[_Query] = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gpu-index")
 
@@ -145,7 +214,9 @@ class GpuVectorIndex:
     def size(self) -> int:
         return len(self._ids)
 
-    def search(self, queries: NDArray[np.float32], k: int) -> Neighbours:
+    def search(self, queries: NDArray[np.float32], k: int, ids: tuple[int, int] | None = None) -> Neighbours:
+        if ids or k > _MOST_ON_GPU:
+            return self._ranges.search(queries, k, ids)
         query = _Query(np.ascontiguousarray(queries, dtype=np.float32), k, Future())
         self._waiting.put(query)
         self._thread.submit(self._search_waiting)
@@ -180,13 +251,21 @@ class GpuVectorIndex:
 
     def close(self) -> None:
         self._thread.shutdown()
+        self._ranges.close()
         del self._index
+
+
+_RECONSTRUCTED_TOGETHER = 65_536
 
 
 def _on_gpus(faiss: Any, index: Any) -> Any:
     """A float16 clone of the whole index on the GPU, or one on each of them."""
     flat = faiss.IndexFlatIP(index.d)
-    flat.add(faiss.downcast_index(index.index).reconstruct_n(0, index.ntotal))
+    inner = faiss.downcast_index(index.index)
+    if isinstance(inner, faiss.IndexIVF):
+        inner.make_direct_map()
+    for start in range(0, index.ntotal, _RECONSTRUCTED_TOGETHER):
+        flat.add(inner.reconstruct_n(start, min(_RECONSTRUCTED_TOGETHER, index.ntotal - start)))
     options = faiss.GpuMultipleClonerOptions()
     options.useFloat16 = True
     if _gpus() > 1:

@@ -21,11 +21,18 @@ export function routeLine(answer, onSwitch) {
     h("button", { type: "button", onclick: () => onSwitch(other) }, label));
 }
 
+/** What took part in the search, and how much of the vectors was there. Answers from before coverage was told have no numbers. */
+function waysOf({ vectors, embedded, chunks }) {
+  if (!vectors) return "Searched by word and symbol; the vectors aren’t ready";
+  const part = embedded < chunks ? ` (${Math.floor((100 * embedded) / chunks)} % of the vectors so far)` : "";
+  return `Searched by word, symbol and vector${part}`;
+}
+
 /** The folded steps of the search, in one line while folded. */
 export function stepsOf({ route, evidence }) {
   const passages = evidence.passages.filter((passage) => passage.state === "packed");
   const files = new Set(passages.map((passage) => passage.path)).size;
-  const ways = evidence.vectors ? "Searched by word, symbol and vector" : "Searched by word and symbol; the vectors aren’t ready";
+  const ways = waysOf(evidence);
   const read = passages.length ? `, ${route?.route === "search" ? "found" : "read"} ${plural(passages.length, "passage")} in ${plural(files, "file")}` : "";
   return h("details", { class: "steps" },
     h("summary", {}, icon("chev"), h("span", {}, ways, read, h("span", { class: "dim" }, ` · ${duration(evidence.took_ms)}`))),

@@ -56,7 +56,7 @@ function inShort({ job, dirty, indexed_at: indexedAt, embedded, chunks }) {
   if (job?.state === "failed") return ["failed", "warn", "Indexing failed", ""];
   if (isActive(job)) return ["building", "part", "Indexing", progressOf(job)];
   if (!indexedAt) return ["missing", "warn", "Not indexed yet", ""];
-  if (embedded < chunks) return ["building", "part", "No vectors yet", ""];
+  if (embedded < chunks) return ["building", "part", embedded ? `Vectors ${Math.floor((100 * embedded) / chunks)} %` : "No vectors yet", ""];
   return dirty ? ["dirty", "edit", "with uncommitted changes", ""] : ["current", "clock", moment(indexedAt), ""];
 }
 
@@ -74,7 +74,7 @@ function detailRows(repository) {
     add("Indexed", commit ? h("code", {}, shortCommit(commit)) : "the folder as it was", ref ? ` on ${ref}` : "", `, ${moment(indexedAt)}`);
     if (dirty) add("Changes", "files that weren’t committed are included as they were");
     add("Holds", `${plural(files, "file")}, ${plural(chunks, "chunk")}`);
-    add("Vectors", embedded >= chunks ? "complete" : `${count(embedded)} of ${count(chunks)} chunks`);
+    add("Vectors", embedded >= chunks ? "complete" : `${count(embedded)} of ${count(chunks)} chunks (${Math.floor((100 * embedded) / chunks)} %)`);
     add("Skipped", skippedInShort(repository.skipped));
     const secrets = Object.entries(repository.redacted ?? {});
     if (secrets.length) add("Redacted", secrets.map(([kind, number]) => `${count(number)} × ${kind}`).join(", "));
@@ -121,7 +121,7 @@ const numberOfSkipped = (skipped) => Object.values(skipped ?? {}).reduce((sum, f
 function advice({ job, indexed_at: indexedAt, embedded, chunks }) {
   if (job?.state === "failed") return `The last build failed: ${job.message || "its log says why."}${indexedAt ? " Questions are answered from the index before it." : ""}`;
   if (!indexedAt) return job ? "You can ask as soon as the files are read." : "";
-  if (embedded < chunks) return "You can ask now. Until the vectors are done, questions are matched by word and symbol, and the answer says so.";
+  if (embedded < chunks) return "You can ask now. Questions are matched by word, symbol and what there is of the vectors, and the answer says how much that was.";
   return isActive(job) ? "A new index is being built; questions are answered from the one that is there." : "";
 }
 

@@ -165,7 +165,7 @@ def test_ctrl_c_leaves_the_live_snapshot_and_the_cache_and_the_next_run_goes_on(
         return encode(self, texts)
 
     with monkeypatch.context() as patch:
-        patch.setattr("indexer.build._EMBEDDED_TOGETHER", 10)
+        patch.setattr("indexer.embedder.HashingEmbedder.portion", 10)
         patch.setattr(HashingEmbedder, "encode_documents", encode_one_batch)
         with pytest.raises(CommandError) as error:
             index_repo(source)

@@ -24,6 +24,7 @@ import signal, sys, uuid
 from pathlib import Path
 from indexer import build, vector_index
 from indexer.build import BuildRequest, Hooks, build_snapshot
+from indexer.embedder import HashingEmbedder
 
 point, source, folder, previous = sys.argv[1:]
 folder = Path(folder)
@@ -49,7 +50,7 @@ def sync(path):
     return sync_for_real(path)
 
 sync_for_real, vector_index.sync, build.SnapshotWriter = vector_index.sync, sync, WaitingWriter
-build._EMBEDDED_TOGETHER = 10
+HashingEmbedder.portion = 10
 
 if __name__ == "__main__":
     request = BuildRequest(
@@ -119,7 +120,7 @@ def test_what_a_killed_build_had_embedded_is_not_embedded_again(bench):
     kill_at("half-way embedding", bench)
     (published,) = bench.root.iterdir()
     with SnapshotReader(published) as reader, EmbeddingCache(bench.request().cache, HashingEmbedder.cache_key) as cache:
-        missing = cache.missing(text_hash for _, text_hash in reader.embed_hashes())
+        missing = cache.missing(text_hash for file in reader.chunks_of_files() for _, text_hash in file.chunks)
     bench.live = published
     report = bench.build()
     assert report.snapshot == published.name

@@ -70,7 +70,7 @@ def test_what_was_written_is_read_again(published):
         assert reader.skipped() == [("logo.png", "binary", "2" * 40)]
         assert reader.parsed("src/odd.py") == PARSED
         assert reader.outline("src/odd.py") == PARSED.definitions
-        assert reader.embed_hashes() == [(1, HASHES[0]), (2, HASHES[1])]
+        assert [file.chunks for file in reader.chunks_of_files()] == [((1, HASHES[0]), (2, HASHES[1]))]
         assert not reader.has_vectors
 
 

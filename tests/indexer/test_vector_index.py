@@ -1,6 +1,7 @@
 import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from indexer import vector_index
 from indexer.errors import VectorIndexError
-from indexer.vector_index import GpuVectorIndex, faiss_problem, open_index, write_index
+from indexer.vector_index import CpuVectorIndex, GpuVectorIndex, Kind, faiss_problem, kind_for, open_index, write_index
 
 pytestmark = pytest.mark.integration
 
@@ -72,6 +73,53 @@ def test_asking_for_a_gpu_without_one_is_a_problem_and_auto_is_not(tmp_path, mon
     assert open_index(tmp_path / "v.faiss", "auto").size == 2
 
 
+@pytest.mark.parametrize("kind", [Kind(16), Kind(8, sample=500), Kind(8, nlist=8, nprobe=1, sample=500)])
+def test_every_kind_of_index_finds_what_is_near_and_keeps_to_a_range_of_ids(tmp_path, kind):
+    made = unit_vectors(500)
+    ids = np.arange(500) + 100
+    write_index(tmp_path / "v.faiss", [(ids, made)], 16, kind, sample=lambda most: made[:most])
+    index = open_index(tmp_path / "v.faiss", "cpu")
+    assert (index.search(made[:50], 1).ids[:, 0] == ids[:50]).mean() > 0.95
+    within = index.search(made[:1], 10, (400, 404)).ids[0]
+    assert sorted(within) == [-1] * 5 + [400, 401, 402, 403, 404]
+    exact = 300 + np.argsort(-(made[200:] @ made[7]))[:5]
+    assert len(set(index.search(made[7:8], 5, (300, 599)).ids[0]) & set(exact)) >= 4
+
+
+def test_larger_indexes_are_compressed_further_and_trained_within_bounds():
+    assert kind_for(50_000) == Kind(16)
+    assert kind_for(50_001) == Kind(8, sample=20_000)
+    assert kind_for(200_001) == Kind(8, nlist=2048, nprobe=64, sample=81_920)
+    assert kind_for(1_000_000) == Kind(8, nlist=4096, nprobe=128, sample=163_840)
+    largest = kind_for(10**8)
+    assert largest.nlist == 8192
+    assert largest.sample * 384 * 4 < 320_000_000
+
+
+@pytest.mark.parametrize("kind", [Kind(16), Kind(8, sample=500), Kind(8, nlist=8, nprobe=1, sample=500)])
+def test_what_goes_to_a_gpu_is_every_vector_in_the_order_of_its_ids(tmp_path, monkeypatch, kind):
+    import faiss
+
+    made = unit_vectors(500)
+    write_index(tmp_path / "v.faiss", [(np.arange(500) * 3, made)], 16, kind, sample=lambda most: made[:most])
+    cloned = []
+
+    def clone(resources: object, device: int, flat: object, options: Any) -> object:
+        cloned.append((device, options.useFloat16))
+        return flat
+
+    monkeypatch.setattr(vector_index, "_gpus", lambda: 1)
+    monkeypatch.setattr(vector_index, "_RECONSTRUCTED_TOGETHER", 64)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", clone, raising=False)
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "GpuMultipleClonerOptions", SimpleNamespace, raising=False)
+    index = open_index(tmp_path / "v.faiss")
+    assert cloned == [(0, True)]
+    assert (index.search(made, 1).ids[:, 0] == np.arange(500) * 3).mean() > 0.95
+    assert set(index.search(made[:1], 2, (30, 35)).ids[0]) == {30, 33}
+    index.close()
+
+
 class SlowIndex:
     """A FAISS index on the CPU that stands where a GPU's would: notes who searches and how much, and waits when told to."""
 
@@ -99,7 +147,7 @@ class SlowIndex:
 def test_queries_that_wait_for_the_gpu_are_searched_in_one_batch_by_one_thread():
     made = unit_vectors(50)
     slow = SlowIndex(made)
-    index = GpuVectorIndex(slow, np.arange(50) + 1000)
+    index = GpuVectorIndex(slow, np.arange(50) + 1000, CpuVectorIndex(slow._index))
     with ThreadPoolExecutor(9) as people:
         first = people.submit(index.search, made[:1], 5)
         assert slow.started.wait(10)
@@ -120,7 +168,7 @@ def test_a_gpu_failure_reaches_those_who_wait_and_the_next_search_works():
     slow = SlowIndex(made)
     slow.go_on.set()
     slow.failure = RuntimeError("CUDA error 2 out of memory")
-    index = GpuVectorIndex(slow, np.arange(5))
+    index = GpuVectorIndex(slow, np.arange(5), CpuVectorIndex(slow._index))
     with pytest.raises(VectorIndexError, match="out of memory"):
         index.search(made[:1], 1)
     slow.failure = None

@@ -73,6 +73,8 @@ class Command(BaseCommand):
                     self.stdout.write(_json_line(name, text, latency_ms, result))
                 else:
                     self.stdout.write("\n".join([_for_people(result), *_how_fresh(snapshot, result)]))
+                if options["vectors"] and result.embedded < result.chunks:
+                    self.stderr.write(_coverage(result))
         except IndexerError as error:
             raise CommandError(str(error)) from error
         finally:
@@ -186,6 +188,11 @@ def _snapshot(name: str) -> Snapshot:
         raise CommandError(str(error)) from error
     except DatabaseError as error:
         raise CommandError(f"The database can't be read ({error}): run `manage.py prepare` first.") from error
+
+
+def _coverage(result: SearchResult) -> str:
+    share = 100 * result.embedded // result.chunks
+    return f"Vectors so far: {result.embedded:,} of {result.chunks:,} chunks ({share} %)."
 
 
 def _json_line(name: str, query: str, latency_ms: float, result: SearchResult) -> str:
