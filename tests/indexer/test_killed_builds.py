@@ -12,6 +12,7 @@ import pytest
 
 from indexer.embedder import HashingEmbedder
 from indexer.embedding_cache import EmbeddingCache
+from indexer.retriever import Retriever
 from indexer.snapshot import BUILDING, SnapshotReader
 
 from .builds import GREETINGS, Bench, write_files
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.integration
 BUILDER = """
 import signal, sys, uuid
 from pathlib import Path
-from indexer import build, vector_index
+from indexer import build, embedding, vector_index
 from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.embedder import HashingEmbedder
 
@@ -50,7 +51,7 @@ def sync(path):
     return sync_for_real(path)
 
 sync_for_real, vector_index.sync, build.SnapshotWriter = vector_index.sync, sync, WaitingWriter
-HashingEmbedder.portion = 10
+HashingEmbedder.portion, embedding.FIRST_PARTIAL = 10, 10
 
 if __name__ == "__main__":
     request = BuildRequest(
@@ -126,6 +127,21 @@ def test_what_a_killed_build_had_embedded_is_not_embedded_again(bench):
     assert report.snapshot == published.name
     assert 30 <= report.reused < report.chunks
     assert report.embedded == len(missing)
+
+
+def test_what_a_killed_build_had_embedded_is_searched_meanwhile(bench):
+    write_files(bench.source, {f"module{n}.py": f"def function{n}():\n    return {n}\n" for n in range(60)})
+    kill_at("half-way embedding", bench)
+    (published,) = bench.root.iterdir()
+    retriever = Retriever(HashingEmbedder(), device="cpu")
+    result = retriever.search(published, "which function returns 7")
+    assert 0 < result.embedded < result.chunks
+    assert result.vectors
+    bench.live = published
+    bench.build()
+    again = retriever.search(published, "which function returns 7")
+    assert again.embedded == again.chunks
+    retriever.close()
 
 
 def test_a_first_build_that_is_killed_is_begun_again(bench):
