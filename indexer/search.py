@@ -331,9 +331,7 @@ class Search:
         known = {hit.file_id for hit in hits}
         cards = {file_id: score for file_id, score in near.files if file_id not in known and self._scope.holds(file_id)}
         if cards:
-            query = (
-                "SELECT file_id, min(id) FROM chunks WHERE file_id IN (SELECT value FROM json_each(?)) GROUP BY file_id"
-            )
+            query = "SELECT file_id, min(id) FROM chunks WHERE file_id IN (SELECT value FROM json_each(?)) GROUP BY file_id"
             firsts = self._db.execute(query, (json.dumps(list(cards)),))
             hits += [ChunkHit(chunk_id, file_id, cards[file_id]) for file_id, chunk_id in firsts]
             hits.sort(key=lambda hit: (-hit.score, hit.chunk_id))
