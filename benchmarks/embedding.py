@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import embedder
-from indexer.embedder import MiniLMEmbedder, SentenceEmbedder, embedded_texts
+from indexer.embedded_texts import embedded_texts
+from indexer.embedder import MiniLMEmbedder, SentenceEmbedder
 from indexer.parser import ParserPool
 from indexer.source import open_source
 from indexer.types import ParsedFile, SourceFile

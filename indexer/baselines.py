@@ -10,7 +10,7 @@ from pathlib import Path
 from indexer.benchmark import PASSAGES, Answered, Found, ScopeName
 from indexer.embedder import make_embedder
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, judge
-from indexer.lexical_index import ChunkHit, LexicalIndex
+from indexer.lexical_index import ChunkHit
 from indexer.query import analyse
 from indexer.scope import Scope
 from indexer.snapshot import SnapshotReader
@@ -28,7 +28,7 @@ _Rank = Callable[[str, tuple[int, int] | None], Sequence[ChunkHit]]
 def by_words(repository: BenchmarkRepository, snapshot: Path, scope: ScopeName) -> dict[str, list[Answered]]:
     """Each question by BM25 (k1 1.2, b 0.75): BY_CHUNK ranks chunks, BY_FILE files by the sum of their three best chunks."""
     with SnapshotReader(snapshot) as reader:
-        index = LexicalIndex(reader.connection)
+        index = reader.lexical
 
         def chunks(text: str, files: tuple[int, int] | None) -> Sequence[ChunkHit]:
             return index.chunks(analyse(text).terms, PASSAGES, files)

@@ -24,21 +24,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from indexer import lexical_index
 from indexer.chunker import CHUNKER_VERSION
-from indexer.embedder import Embedder, embedded_texts, make_embedder, text_hash
+from indexer.embedder import Embedder, make_embedder
 from indexer.embedding import embed
 from indexer.errors import BuildCancelled, SnapshotError, SourceError
 from indexer.parser import ParserPool
+from indexer.records import FileRecord, record_of
 from indexer.secrets import REDACTION_VERSION
 from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, in_use, sweep
 from indexer.source import Source, open_source
-from indexer.types import BuildReport, Manifest, ParsedFile, Progress, Skipped, SourceFile
-
-if TYPE_CHECKING:
-    pass
+from indexer.types import BuildReport, Manifest, Progress, Skipped, SourceFile
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +122,9 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
     previous = _usable(request.previous, request.redact)
     if previous is not None:
         held.callback(previous.close)
+    pool = held.enter_context(ParserPool(request.parse_processes, request.parse_deadline_s, redact=request.redact))
+    if previous is None:
+        pool.start()
     with open_source(request.source, request.ref, clone_root=request.clone_root) as source:
         listing = _list(source, request.max_file_bytes, hooks)
         if previous is not None and _is_same(previous, source, listing, embedder):
@@ -132,8 +132,8 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
         if previous is None and (previous := _usable(request.relative, request.redact)):
             held.callback(previous.close)
             held.enter_context(in_use(previous.directory))
-        with SnapshotWriter(request.root, request.snapshot) as writer:
-            _Reading(request, listing, previous, writer, hooks).run()
+        with SnapshotWriter(request.root, request.snapshot, previous) as writer:
+            _Reading(request, listing, previous, writer, pool, hooks).run()
             if not writer.files:
                 raise SourceError(_nothing_to_index(request.source, writer.skipped))
             hooks.step(Progress("publishing", 0, 1))
@@ -171,14 +171,17 @@ def _usable(directory: Path | None, redact: bool) -> SnapshotReader | None:
     """The previous snapshot, if this version can build on it."""
     if directory is None:
         return None
-    try:
-        previous = SnapshotReader(directory)
-    except SnapshotError as error:
-        logger.info("Building anew: %s", error)
-        return None
-    if (previous.manifest.chunker, previous.manifest.redaction) != (CHUNKER_VERSION, _redaction(redact)):
-        return None
-    return previous
+    with ExitStack() as unusable:
+        try:
+            previous = unusable.enter_context(SnapshotReader(directory))
+            lexical_index.check_version(previous.connection)
+        except SnapshotError as error:
+            logger.info("Building anew: %s", error)
+            return None
+        if (previous.manifest.chunker, previous.manifest.redaction) != (CHUNKER_VERSION, _redaction(redact)):
+            return None
+        unusable.pop_all()
+        return previous
 
 
 def _redaction(redact: bool) -> int:
@@ -189,9 +192,7 @@ def _is_same(previous: SnapshotReader, source: Source, listing: _Listing, embedd
     """Whether building again would give `previous` again."""
     manifest = previous.manifest
     made_from = (manifest.commit, manifest.ref, manifest.dirty, manifest.embedder)
-    if made_from != (source.commit, source.ref, source.dirty, embedder.name) or not lexical_index.is_current(
-        previous.connection
-    ):
+    if made_from != (source.commit, source.ref, source.dirty, embedder.name):
         return False
     skipped = previous.skipped()
     known = previous.blobs() | {path: blob for path, _, blob in skipped if blob}
@@ -235,11 +236,17 @@ class _Reading:
     """Brings the listed files into a writer, in the order of their paths: parsed, or copied from the previous snapshot."""
 
     def __init__(
-        self, request: BuildRequest, listing: _Listing, previous: SnapshotReader | None, writer: SnapshotWriter, hooks: Hooks
+        self,
+        request: BuildRequest,
+        listing: _Listing,
+        previous: SnapshotReader | None,
+        writer: SnapshotWriter,
+        pool: ParserPool,
+        hooks: Hooks,
     ) -> None:
         self._request = request
-        self._previous = previous
         self._writer = writer
+        self._pool = pool
         self._hooks = hooks
         self._blobs = previous.blobs() if previous else {}
         self._known_skips = {path: (reason, blob) for path, reason, blob in previous.skipped() if blob} if previous else {}
@@ -258,11 +265,8 @@ class _Reading:
                 self._to_copy.append(file)
             else:
                 to_parse.append(file)
-        if to_parse:
-            request = self._request
-            with ParserPool(request.parse_processes, request.parse_deadline_s, redact=request.redact) as pool:
-                for parsed in pool.parse_many(self._contents(to_parse)):
-                    self._take(self._being_parsed.popleft(), parsed)
+        for record in self._pool.map(self._contents(to_parse), record_of):
+            self._take(self._being_parsed.popleft(), record)
         while self._to_copy:
             self._copy(self._to_copy.popleft())
 
@@ -284,25 +288,21 @@ class _Reading:
             self._being_parsed.append(file)
             yield file.path, data
 
-    def _take(self, file: SourceFile, parsed: ParsedFile | Skipped) -> None:
+    def _take(self, file: SourceFile, record: FileRecord | Skipped) -> None:
         while self._to_copy and self._to_copy[0].path < file.path:
             self._copy(self._to_copy.popleft())
-        if isinstance(parsed, Skipped):
-            self._writer.add_skipped(file.path, parsed.reason, file.blob)
+        if isinstance(record, Skipped):
+            self._writer.add_skipped(file.path, record.reason, file.blob)
         else:
-            self._add(file, parsed)
+            self._writer.add_file(file, record)
         self._step()
 
     def _copy(self, file: SourceFile) -> None:
         if file.path in self._known_skips:
             self._writer.add_skipped(file.path, *self._known_skips[file.path])
         else:
-            assert self._previous is not None
-            self._add(file, self._previous.parsed(file.path))
+            self._writer.copy_file(file.path)
         self._step()
-
-    def _add(self, file: SourceFile, parsed: ParsedFile) -> None:
-        self._writer.add_file(file, parsed, [text_hash(text) for text in embedded_texts(file.path, parsed)])
 
     def _step(self) -> None:
         self._done += 1

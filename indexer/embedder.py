@@ -1,9 +1,6 @@
 """Text to vectors.
 
-What is embedded is not a whole chunk but a short card about it (`embedded_texts`): its file's name, its symbol path and its
-first lines, which hold the signature and the docstring. On two cores this is several times faster than whole chunks, and
-benchmarks/embedding.py measures what it buys. The folder is left out on purpose: vectors are cached by the hash of the
-text, so renaming a folder embeds nothing anew.
+What is embedded is not a whole chunk but a short text about it (`indexer.embedded_texts`).
 
 MiniLM is run by ONNX Runtime on a CPU (`indexer.minilm`) and by sentence-transformers on a GPU, which runs any other model
 too, by path or hub name. A third embedder hashes words into buckets, needs numpy only and works well enough for tests. None
@@ -18,25 +15,19 @@ import re
 import threading
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from indexer import minilm
+from indexer.embedded_texts import text_hash
 from indexer.errors import EmbedderError
 from indexer.threads import sleep_when_idle
-from indexer.types import Chunk, Definition, ParsedFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EMBEDDED_TEXT_CHARACTERS = 280
-_NAMES_CHARACTERS = 80
-_HEADER_CHARACTERS = 100
-_BODY_LINES = 12
-_LINES_ABOVE = 6
-_LONG_RULE = re.compile(r"([^\w\s])\1{2,}")
 # 48 would take a quarter less time, and lose 0.009 of the dense signal's NDCG@10 (docs/retrieval.md).
 DOCUMENT_TOKENS = 64
 QUERY_TOKENS = 256
@@ -82,48 +73,6 @@ def make_embedder(name: str) -> Embedder:
     if name == "minilm" and not has_gpu():
         return MiniLMEmbedder()
     return SentenceEmbedder(name)
-
-
-def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
-    """For each chunk the short text that stands for it: file name, symbol path, the other names that it defines, and its lines
-    from the first definition on, or from its beginning where it defines nothing."""
-    lines = parsed.text.split("\n")
-    file_name = PurePosixPath(path).name
-    texts = []
-    for chunk in parsed.chunks:
-        inside = [definition for definition in parsed.definitions if chunk.start_line <= definition.line <= chunk.end_line]
-        names = dict.fromkeys(definition.name for definition in inside if not chunk.symbol.endswith(definition.name))
-        head = f"{file_name} {chunk.symbol} {' '.join(names)[:_NAMES_CHARACTERS]}".rstrip()
-        start = _body_start(lines, chunk, inside)
-        body = "\n".join(lines[start - 1 : min(chunk.end_line, start + _BODY_LINES)])
-        texts.append(" ".join(_LONG_RULE.sub(r"\1", f"{head}: {body}").split())[:EMBEDDED_TEXT_CHARACTERS])
-    return texts
-
-
-def card_text(path: str, parsed: ParsedFile) -> str:
-    """The short text that stands for a whole file until its chunks have vectors: its name, what its head comment says, and the
-    names that it defines. Without the folder, as in `embedded_texts`."""
-    names = dict.fromkeys(definition.name for definition in parsed.definitions)
-    header = " ".join(_LONG_RULE.sub(r"\1", parsed.header).split())[:_HEADER_CHARACTERS]
-    return f"{PurePosixPath(path).name} {header} {' '.join(names)}"[:EMBEDDED_TEXT_CHARACTERS].rstrip()
-
-
-def _body_start(lines: Sequence[str], chunk: Chunk, inside: Sequence[Definition]) -> int:
-    """The line of the definition that names the chunk, or else of its first one, or of what stands right above it (decorators,
-    a comment); licences and imports are further up."""
-    if not inside:
-        return chunk.start_line
-    own = next((definition for definition in inside if definition.qualified_name == chunk.symbol), inside[0])
-    start = max(chunk.start_line, own.start_line)
-    highest = max(chunk.start_line, start - _LINES_ABOVE)
-    while start > highest and lines[start - 2].strip():
-        start -= 1
-    return start
-
-
-def text_hash(text: str) -> str:
-    """The sha256 of an embedded text, in hex."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class HashingEmbedder:

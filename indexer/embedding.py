@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.embedder import Embedder, card_text, embedded_texts, text_hash
+from indexer.embedded_texts import card_text, embedded_texts, text_hash
+from indexer.embedder import Embedder
 from indexer.embedding_cache import EmbeddingCache
 from indexer.file_traits import traits_of
 from indexer.snapshot import SnapshotReader, disk_errors

@@ -1,94 +1,111 @@
-"""Full-text search over chunks and over files, in the snapshot's own SQLite file.
+"""Lexical search over chunks and over files: BM25 on postings that are mapped from `words.bin`.
 
-Two FTS5 tables over the terms of `indexer.tokens`, both without a copy of the text (`content=''`):
+Two inverted indexes (`indexer.postings`) over the terms of `indexer.tokens`:
 
-* `chunk_words` (rowid = chunk id): `body`, the chunk's text, and `place`, its symbol path and its file's path.
-* `file_cards` (rowid = file id): what a person would write on a card about the file: `stem`, `folders`, `header` (its head
-  comment) and `symbols` (the names it defines).
+* `chunks`: a chunk's text, and its place, which is its symbol path and its file's path.
+* `cards`: what a person would write on a card about a file: its stem, folders, header (its head comment) and symbols (the names
+  it defines), counted apart.
 
-`file_signals` keeps what ranks a file whatever is asked: `referred`, how much the rest of the repository refers to it
-(`symbols.references_to_files`), and how much of all such references goes to its top folder (`main`) and to the folder that it
-is in (`folder`), each as a share of what the most referred one gets.
+`chunk_files` (uint32) holds the file of each chunk. Ranking is FTS5's bm25() to the last digit but for its rounding.
 
-The snapshot writer calls `create`, then `add_file` once a file, then `finish`, all inside its own transaction on tables that it
-has created (`files`, `chunks`, `definitions`, `refs`).
+The table `file_signals` of the snapshot's database keeps what ranks a file whatever is asked: `referred`, how much the rest of
+the repository refers to it (`symbols.references_to_files`), and how much of all such references goes to its top folder (`main`)
+and to the folder that it is in (`folder`), each as a share of what the most referred one gets.
+
+The snapshot writer makes a LexicalWriter, calls `add_file` or `copy_file` once a file, then `finish`, inside its own
+transaction on tables that it has created (`files`, `definitions`, `refs`).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from indexer import symbols
+from indexer.array_file import ArrayFileWriter, open_arrays
 from indexer.errors import SnapshotError
-from indexer.file_traits import stem_of, traits_of
-from indexer.tokens import terms, word_stems
-from indexer.types import ParsedFile
+from indexer.file_traits import traits_of
+from indexer.postings import LENGTH, Postings, PostingsBuilder, best
+from indexer.term_counts import CARD_COLUMNS, FileTerms, term_hash
 
-# Whatever changes the terms or the tables counts this up: a snapshot of another version has to be indexed again.
-LEXICAL_VERSION = 3
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-_CARD_COLUMNS = ("stem", "folders", "header", "symbols")
-_LAST_ID = 2**63 - 1
+# Whatever changes the terms or the arrays counts this up: a snapshot of another version has to be indexed again.
+LEXICAL_VERSION = 4
+
+WORDS = "words.bin"
 
 _TABLES = """
-CREATE VIRTUAL TABLE chunk_words USING fts5(body, place, content='', tokenize='unicode61 remove_diacritics 0');
-CREATE VIRTUAL TABLE file_cards USING fts5(stem, folders, header, symbols, content='',
-                                           tokenize='unicode61 remove_diacritics 0');
-CREATE VIRTUAL TABLE chunk_vocabulary USING fts5vocab(chunk_words, row);
 CREATE TABLE lexical_version (version INTEGER NOT NULL);
 CREATE TABLE file_signals (file_id INTEGER PRIMARY KEY, referred REAL NOT NULL, main REAL NOT NULL,
                            folder REAL NOT NULL);
 """
 
 
-def create(db: sqlite3.Connection) -> None:
-    """Make the full-text tables in a database that is being built."""
-    for statement in _TABLES.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-    db.execute("INSERT INTO lexical_version VALUES (?)", (LEXICAL_VERSION,))
+class LexicalWriter:
+    """Writes `words.bin` into the directory of a snapshot that is being built, and the signals into its database.
 
+    previous: the index to copy files from. Files and chunks come in the order of their ids.
+    """
 
-def add_file(db: sqlite3.Connection, file_id: int, path: str, parsed: ParsedFile, chunk_ids: Sequence[int]) -> None:
-    """Index one file; `chunk_ids` are the row ids of `parsed.chunks`, in their order."""
-    stem = " ".join(terms(stem_of(path)))
-    where = f"{stem} {' '.join(terms(path))}"
-    db.executemany(
-        "INSERT INTO chunk_words (rowid, body, place) VALUES (?, ?, ?)",
-        (
-            (chunk_id, " ".join(terms(chunk.text)), f"{' '.join(terms(chunk.symbol))} {where}")
-            for chunk_id, chunk in zip(chunk_ids, parsed.chunks, strict=True)
-        ),
-    )
-    folders = " ".join(word_stems(str(PurePosixPath(path).parent)))
-    names = " ".join(term for definition in parsed.definitions for term in terms(definition.name))
-    db.execute(
-        "INSERT INTO file_cards (rowid, stem, folders, header, symbols) VALUES (?, ?, ?, ?, ?)",
-        (file_id, stem, folders, " ".join(terms(parsed.header)), names),
-    )
+    def __init__(self, directory: Path, db: sqlite3.Connection, previous: LexicalIndex | None = None) -> None:
+        self._path = directory / WORDS
+        self._db = db
+        self._previous = previous
+        self._chunks = PostingsBuilder(directory, "chunks")
+        self._cards = PostingsBuilder(directory, "cards", columns=len(CARD_COLUMNS))
+        self._chunk_counts: list[int] = [0]
+        for statement in _TABLES.split(";\n"):
+            if statement.strip():
+                db.execute(statement)
+        db.execute("INSERT INTO lexical_version VALUES (?)", (LEXICAL_VERSION,))
 
+    def add_file(self, file_id: int, first_chunk: int, terms: FileTerms) -> None:
+        """A file whose chunks have the ids from `first_chunk` on."""
+        self._chunks.add(first_chunk, terms.chunks)
+        self._cards.add(file_id, terms.card)
+        self._chunk_counts.append(len(terms.chunks.lengths) // LENGTH.itemsize)
 
-def finish(db: sqlite3.Connection) -> None:
-    """Once all files are in: compact the full-text tables and derive what depends on every file."""
-    db.execute("INSERT INTO chunk_words (chunk_words) VALUES ('optimize')")
-    db.execute("INSERT INTO file_cards (file_cards) VALUES ('optimize')")
-    symbols.index_names(db)
-    referred = symbols.references_to_files(db)
-    files = db.execute("SELECT id, path, language FROM files").fetchall()
-    main, folder = _shares(files, referred, _top_folder), _shares(files, referred, _own_folder)
-    db.executemany(
-        "INSERT INTO file_signals VALUES (?, ?, ?, ?)",
-        (
-            (file_id, referred.get(file_id, 0.0), main.get(_top_folder(path), 0.0), folder.get(_own_folder(path), 0.0))
-            for file_id, path, _ in files
-        ),
-    )
+    def copy_file(self, file_id: int, first_chunk: int, chunks: int, previous_file: int, previous_chunk: int) -> None:
+        """A file as the previous index holds it, under its ids there."""
+        self._chunks.copy(first_chunk, chunks, previous_chunk)
+        self._cards.copy(file_id, 1, previous_file)
+        self._chunk_counts.append(chunks)
+
+    def finish(self) -> Path:
+        """Once all files are in: write the arrays, and derive what depends on every file. Returns the file to be synced."""
+        previous = self._previous
+        with ArrayFileWriter(self._path) as file:
+            self._chunks.write(file, previous.chunk_postings if previous else None)
+            self._cards.write(file, previous.card_postings if previous else None)
+            chunk_files = np.repeat(np.arange(len(self._chunk_counts), dtype=LENGTH), self._chunk_counts)
+            file.add("chunk_files", [np.zeros(1, LENGTH), chunk_files], LENGTH)
+        for builder in (self._chunks, self._cards):
+            builder.clear()
+        self._write_signals()
+        return self._path
+
+    def _write_signals(self) -> None:
+        db = self._db
+        symbols.index_names(db)
+        referred = symbols.references_to_files(db)
+        files = db.execute("SELECT id, path, language FROM files").fetchall()
+        main, folder = _shares(files, referred, _top_folder), _shares(files, referred, _own_folder)
+        db.executemany(
+            "INSERT INTO file_signals VALUES (?, ?, ?, ?)",
+            (
+                (file_id, referred.get(file_id, 0.0), main.get(_top_folder(path), 0.0), folder.get(_own_folder(path), 0.0))
+                for file_id, path, _ in files
+            ),
+        )
 
 
 def _shares(
@@ -111,15 +128,6 @@ def _own_folder(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def is_current(db: sqlite3.Connection) -> bool:
-    """Whether this version of Sextant can search these tables."""
-    try:
-        LexicalIndex(db)
-    except SnapshotError:
-        return False
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class ChunkHit:
     """A chunk and its BM25 score, higher is better."""
@@ -132,24 +140,27 @@ class ChunkHit:
 class LexicalIndex:
     """Looks terms up. Terms come from `indexer.tokens` and are weighted: a weight multiplies a term's share of the score.
 
+    directory: of a published snapshot; db: a connection to its database, which is used here only. Threads may share it.
     files: the file ids to keep to (both ends included), or None for all. allowed: those of them that count, or None for all.
+    Raises SnapshotError for what another version wrote.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self, directory: Path, db: sqlite3.Connection) -> None:
+        check_version(db)
+        arrays = open_arrays(directory / WORDS)
         try:
-            (version,) = db.execute("SELECT version FROM lexical_version").fetchone()
-            (self.size,) = db.execute("SELECT count(*) FROM chunks").fetchone()
-        except (sqlite3.Error, TypeError) as error:
-            raise SnapshotError("The snapshot holds no full-text index: index the repository again.") from error
-        if version != LEXICAL_VERSION:
-            raise SnapshotError("The snapshot was indexed by another version of Sextant: index the repository again.")
+            self.chunk_postings = Postings(arrays, "chunks")
+            self.card_postings = Postings(arrays, "cards")
+            self._chunk_files: NDArray[np.uint32] = arrays["chunk_files"]
+        except KeyError as error:
+            raise SnapshotError(f"{WORDS} of the snapshot lacks {error}: index the repository again.") from error
+        self.size = self.chunk_postings.size
 
     def frequencies(self, terms: Iterable[str]) -> dict[str, int]:
         """In how many chunks each term occurs; terms that don't occur are left out."""
         wanted = list(terms)
-        query = f"SELECT term, doc FROM chunk_vocabulary WHERE term IN ({','.join('?' * len(wanted))})"  # noqa: S608
-        return dict(self._db.execute(query, wanted))
+        counts = self.chunk_postings.frequencies(list(map(term_hash, wanted)))
+        return {term: count for term, count in zip(wanted, counts, strict=True) if count}
 
     def rarity(self, frequency: int) -> float:
         """The inverse document frequency of a term in `frequency` chunks (Lucene's variant, which is never negative)."""
@@ -160,34 +171,36 @@ class LexicalIndex:
         terms: Mapping[str, float],
         limit: int,
         files: tuple[int, int] | None = None,
-        allowed: frozenset[int] | None = None,
+        allowed: Collection[int] | None = None,
     ) -> list[ChunkHit]:
         """The best chunks by BM25 over their text and place, best first."""
-        first, last = self._chunk_range(files)
-        within, ids = _within("SELECT id FROM chunks WHERE file_id IN (SELECT value FROM json_each(?))", allowed)
-        query = (
-            "SELECT hits.rowid, chunks.file_id, hits.score FROM ("  # noqa: S608
-            f" SELECT rowid, -rank AS score FROM chunk_words WHERE chunk_words MATCH ? AND rowid BETWEEN ? AND ?{within}"
-            " ORDER BY rank LIMIT ?) AS hits JOIN chunks ON chunks.id = hits.rowid"
-        )
-        scores: dict[int, float] = defaultdict(float)
-        file_of: dict[int, int] = {}
-        for weight, group in _by_weight(terms):
-            for chunk_id, file_id, score in self._db.execute(query, (_any_of(group), first, last, *ids, limit)):
-                scores[chunk_id] += weight * score
-                file_of[chunk_id] = file_id
-        best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[:limit]
-        return [ChunkHit(chunk_id, file_of[chunk_id], scores[chunk_id]) for chunk_id in best]
+        index = self.chunk_postings
+        scores = np.zeros(index.size + 1)
+        for postings, weight in zip(index.find(list(map(term_hash, terms))), terms.values(), strict=True):
+            index.add_scores(scores, postings, weight)
+        if files is not None:
+            first, end = np.searchsorted(self._chunk_files, [files[0], files[1] + 1])
+            scores[:first] = 0
+            scores[end:] = 0
+        if allowed is not None:
+            scores[~self._mask(allowed)[self._chunk_files]] = 0
+        ids = best(scores, limit)
+        return list(map(ChunkHit, ids.tolist(), self._chunk_files[ids].tolist(), scores[ids].tolist()))
 
-    def coverage(self, terms: Iterable[str], chunk_ids: Collection[int]) -> dict[int, list[str]]:
-        """Which of the terms each of these chunks holds, in its text or place; chunks that hold none are left out."""
-        query = "SELECT rowid FROM chunk_words WHERE chunk_words MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
-        ids = json.dumps(list(chunk_ids))
-        held: dict[int, list[str]] = defaultdict(list)
-        for term in terms:
-            for (chunk_id,) in self._db.execute(query, (_any_of([term]), ids)):
-                held[chunk_id].append(term)
-        return dict(held)
+    def shares(self, worth: Mapping[str, float], chunk_ids: Sequence[int]) -> NDArray[np.float64]:
+        """The worth of the terms that each of these chunks holds, in its text or place, summed up."""
+        wanted = np.array(chunk_ids, dtype=np.int64)
+        order = np.argsort(wanted)
+        ascending = wanted[order]
+        sums = np.zeros(len(wanted))
+        for postings, value in zip(self.chunk_postings.find(list(map(term_hash, worth))), worth.values(), strict=True):
+            ids = postings["id"].astype(np.int64)
+            if len(ids):
+                places = np.minimum(np.searchsorted(ids, ascending), len(ids) - 1)
+                sums[ids[places] == ascending] += value
+        shares = np.empty_like(sums)
+        shares[order] = sums
+        return shares
 
     def cards(
         self,
@@ -195,44 +208,43 @@ class LexicalIndex:
         weights: Sequence[float],
         limit: int,
         files: tuple[int, int] | None = None,
-        allowed: frozenset[int] | None = None,
+        allowed: Collection[int] | None = None,
     ) -> dict[int, float]:
         """BM25 of the best file cards by file id, best first. weights: of stem, folders, header and symbols."""
-        first, last = files or (0, _LAST_ID)
-        within, ids = _within("SELECT value FROM json_each(?)", allowed)
-        query = (
-            "SELECT rowid, -bm25(file_cards, ?, ?, ?, ?) AS score FROM file_cards"  # noqa: S608
-            f" WHERE file_cards MATCH ? AND rowid BETWEEN ? AND ?{within} ORDER BY score DESC, rowid LIMIT ?"
-        )
-        columns = " ".join(name for name, weight in zip(_CARD_COLUMNS, weights, strict=True) if weight)
-        scores: dict[int, float] = defaultdict(float)
-        for weight, group in _by_weight(terms):
-            match = f"{{{columns}}} : ({_any_of(group)})"
-            for file_id, score in self._db.execute(query, (*weights, match, first, last, *ids, limit)):
-                scores[file_id] += weight * score
-        return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit])
+        index = self.card_postings
+        scores = np.zeros(index.size + 1)
+        for postings, weight in zip(index.find(list(map(term_hash, terms))), terms.values(), strict=True):
+            index.add_scores(scores, postings, weight, weights)
+        if files is not None:
+            scores[: files[0]] = 0
+            scores[max(0, files[1] + 1) :] = 0
+        if allowed is not None:
+            scores[~self._mask(allowed)] = 0
+        ids = best(scores, limit)
+        return dict(zip(ids.tolist(), scores[ids].tolist(), strict=True))
 
-    def _chunk_range(self, files: tuple[int, int] | None) -> tuple[int, int]:
-        """Chunks are numbered file by file, so a range of files is a range of chunks."""
-        if files is None:
-            return 0, _LAST_ID
-        query = "SELECT min(id), max(id) FROM chunks WHERE file_id BETWEEN ? AND ?"
-        first, last = self._db.execute(query, files).fetchone()
-        return (first, last) if first is not None else (0, -1)
+    def chunk_range(self, file_id: int) -> tuple[int, int]:
+        """(id of a file's first chunk, how many it has)."""
+        first, end = np.searchsorted(self._chunk_files, [file_id, file_id + 1]).tolist()
+        return first, end - first
 
+    def files_of(self, chunk_ids: Sequence[int]) -> list[int]:
+        """The file of each chunk."""
+        found: list[int] = self._chunk_files[np.array(chunk_ids, dtype=np.int64)].tolist()
+        return found
 
-def _within(ids: str, allowed: frozenset[int] | None) -> tuple[str, list[str]]:
-    """A condition on row ids and its values; none where everything is allowed."""
-    return ("", []) if allowed is None else (f" AND rowid IN ({ids})", [json.dumps(sorted(allowed))])
-
-
-def _any_of(terms: Iterable[str]) -> str:
-    """An FTS5 query for any of the terms. They hold letters and digits only, so quoting them is enough."""
-    return " OR ".join(f'"{term}"' for term in terms)
+    def _mask(self, allowed: Collection[int]) -> NDArray[np.bool_]:
+        """By file id, whether it is allowed."""
+        mask = np.zeros(self.card_postings.size + 1, dtype=bool)
+        mask[np.fromiter(allowed, dtype=np.int64, count=len(allowed))] = True
+        return mask
 
 
-def _by_weight(terms: Mapping[str, float]) -> list[tuple[float, list[str]]]:
-    groups: dict[float, list[str]] = defaultdict(list)
-    for term, weight in terms.items():
-        groups[weight].append(term)
-    return list(groups.items())
+def check_version(db: sqlite3.Connection) -> None:
+    """Raises SnapshotError when this version of Sextant can't search what the snapshot of this database holds."""
+    try:
+        (version,) = db.execute("SELECT version FROM lexical_version").fetchone()
+    except (sqlite3.Error, TypeError) as error:
+        raise SnapshotError("The snapshot holds no full-text index: index the repository again.") from error
+    if version != LEXICAL_VERSION:
+        raise SnapshotError("The snapshot was indexed by another version of Sextant: index the repository again.")

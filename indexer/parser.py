@@ -21,14 +21,16 @@ import os
 import re
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnContext
-from typing import Self, cast
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
 
 from indexer import secrets
 from indexer.chunker import chunk_blocks, chunk_lines
@@ -39,6 +41,9 @@ from indexer.syntax import HEADER_CHARACTERS, plain_comment, read_syntax
 from indexer.types import ParsedFile, Skipped
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Finish = Callable[[str, ParsedFile], T]
 
 MAX_LINE = 20_000
 MINIFIED_CHARACTERS = 5_000
@@ -145,31 +150,33 @@ class _Task:
 class _Worker:
     """One parsing process, its two pipes, and the tasks that it has not answered for, the one at work first."""
 
-    def __init__(self, context: SpawnContext, redact: bool) -> None:
-        results, its_results = context.Pipe(duplex=False)
-        its_batches, batches = context.Pipe(duplex=False)
-        self.results: Connection = results
-        self.batches: Connection = batches
+    def __init__(self, redact: bool) -> None:
+        self.results, its_results = multiprocessing.Pipe(duplex=False)
+        its_batches, self.batches = multiprocessing.Pipe(duplex=False)
         self.tasks: deque[_Task] = deque()
         self.ready = False
         self.heard_at = time.monotonic()
-        _widen(results)
-        self.process = context.Process(
-            target=_work, args=(its_batches, its_results, redact), daemon=True, name="sextant-parser"
+        _widen(self.results)
+        pipes = (its_batches.fileno(), its_results.fileno())
+        # Not by multiprocessing, which would first import the main program's module there, with all that this imports.
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", f"from indexer.parser import work; work({pipes[0]}, {pipes[1]}, {redact})"],
+            stdin=subprocess.DEVNULL,
+            pass_fds=pipes,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(place or str(Path.cwd()) for place in sys.path)},
         )
-        self.process.start()
         its_batches.close()
         its_results.close()
 
-    def send(self, tasks: Sequence[_Task]) -> None:
+    def send(self, tasks: Sequence[_Task], finish: Finish[Any]) -> None:
         """Give it a batch. Raises OSError when the process is gone; the tasks then still count as unanswered."""
         self.tasks.extend(tasks)
         self.heard_at = time.monotonic()
-        self.batches.send([(task.path, task.data) for task in tasks])
+        self.batches.send((finish, [(task.path, task.data) for task in tasks]))
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.join()
+        self.process.wait()
         self.results.close()
         self.batches.close()
 
@@ -181,8 +188,9 @@ def _widen(pipe: Connection) -> None:
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def _work(batches: Connection, results: Connection, redact: bool) -> None:
-    """The life of a parsing process: it ends when its parent closes the pipe or is gone."""
+def work(batches_fd: int, results_fd: int, redact: bool) -> None:
+    """The life of a parsing process, until its parent closes the pipe or is gone. The descriptors are its ends of the pipes."""
+    batches, results = Connection(batches_fd, writable=False), Connection(results_fd, readable=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process itself
     for limit, size in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY_BYTES)):
         with contextlib.suppress(ValueError, OSError):  # a platform or a stricter limit that does not allow it
@@ -190,8 +198,9 @@ def _work(batches: Connection, results: Connection, redact: bool) -> None:
     with contextlib.suppress(EOFError, OSError):
         results.send(None)
         while True:
-            for path, data in batches.recv():
-                results.send(_parse_or_note(path, data, redact))
+            finish, files = batches.recv()
+            for path, data in files:
+                results.send(_finished(finish, path, _parse_or_note(path, data, redact)))
 
 
 def _parse_or_note(path: str, data: bytes, redact: bool) -> ParsedFile | Skipped:
@@ -200,6 +209,14 @@ def _parse_or_note(path: str, data: bytes, redact: bool) -> ParsedFile | Skipped
     except (MemoryError, RecursionError, ValueError) as error:
         log.warning("parsing %s failed", path, exc_info=True)
         return parse(path, data, note=f"the parser failed ({type(error).__name__})", redact=redact)
+
+
+def _finished(finish: Finish[T], path: str, parsed: ParsedFile | Skipped) -> T | Skipped:
+    return parsed if isinstance(parsed, Skipped) else finish(path, parsed)
+
+
+def _as_parsed(path: str, parsed: ParsedFile) -> ParsedFile:
+    return parsed
 
 
 class ParserPool:
@@ -214,7 +231,6 @@ class ParserPool:
         self.processes = processes or min(MAX_PROCESSES, _cores())
         self.deadline_s = deadline_s
         self.redact = redact
-        self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._stillborn = 0
 
@@ -224,6 +240,11 @@ class ParserPool:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Start a process, so that it gets ready while the files are still being listed."""
+        if not self._workers:
+            self._workers.append(_Worker(self.redact))
+
     def close(self) -> None:
         """End all processes at once, whatever they are doing."""
         for worker in self._workers:
@@ -232,7 +253,11 @@ class ParserPool:
 
     def parse_many(self, files: Iterable[tuple[str, bytes]]) -> Iterator[ParsedFile | Skipped]:
         """One result for each (path, data), in the order of the input. Raises IndexerError if no process can be started."""
-        run = _Run(self, files)
+        yield from self.map(files, _as_parsed)
+
+    def map(self, files: Iterable[tuple[str, bytes]], finish: Finish[T]) -> Iterator[T | Skipped]:
+        """As `parse_many`, with what `finish` makes of each file in its process: a function of a module, of (path, parsed)."""
+        run = _Run(self, files, finish)
         try:
             yield from run
         finally:
@@ -251,24 +276,25 @@ class ParserPool:
                 return worker
         if len(self._workers) >= min(wanted, self.processes):
             return None
-        self._workers.append(_Worker(self._context, self.redact))
+        self._workers.append(_Worker(self.redact))
         return self._workers[-1]
 
 
 class _Run:
     """One pass of `parse_many`: what was read ahead, what is at work, and what is done but not yet due."""
 
-    def __init__(self, pool: ParserPool, files: Iterable[tuple[str, bytes]]) -> None:
+    def __init__(self, pool: ParserPool, files: Iterable[tuple[str, bytes]], finish: Finish[Any]) -> None:
         self.pool = pool
+        self.finish = finish
         self.files = enumerate(files)
         self.exhausted = False
         self.waiting: deque[_Task] = deque()
-        self.done: dict[int, ParsedFile | Skipped] = {}
+        self.done: dict[int, Any] = {}
         self.due = 0
         self.ahead_bytes: dict[int, int] = {}
         self.bytes = 0
 
-    def __iter__(self) -> Iterator[ParsedFile | Skipped]:
+    def __iter__(self) -> Iterator[Any]:
         while True:
             self._read_ahead()
             self._hand_out()
@@ -296,7 +322,7 @@ class _Run:
         wanted = 1 + len(self.ahead_bytes) // BATCH_FILES  # a handful of files is not worth two processes
         while self.waiting and (worker := self.pool._idle_worker(wanted)):
             try:
-                worker.send(self._batch())
+                worker.send(self._batch(), self.finish)
             except OSError:
                 self._lost(worker)
 
@@ -342,7 +368,7 @@ class _Run:
 
     def _lost(self, worker: _Worker) -> None:
         """A worker is gone: the file at work is tried once more by itself, the others of its batch go on."""
-        log.warning("a parsing process ended with %s", worker.process.exitcode)
+        log.warning("a parsing process ended with %s", worker.process.poll())
         self.pool._discard(worker)
         if not worker.ready:
             self._not_started()
@@ -368,7 +394,8 @@ class _Run:
 
     def _fall_back(self, task: _Task, note: str) -> None:
         log.warning("%s is cut by lines: %s", task.path, note)
-        self.done[task.index] = parse(task.path, task.data, note=note, redact=self.pool.redact)
+        parsed = parse(task.path, task.data, note=note, redact=self.pool.redact)
+        self.done[task.index] = _finished(self.finish, task.path, parsed)
 
 
 def _cores() -> int:

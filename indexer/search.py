@@ -20,7 +20,7 @@ from indexer.code_graph import CodeGraph, Defined
 from indexer.dense import IdRange, Near
 from indexer.errors import IndexerError
 from indexer.fusion import ChunkSpan, Findings, PassagePicker, RankedChunk, candidate_files, place_chunks
-from indexer.lexical_index import ChunkHit, LexicalIndex
+from indexer.lexical_index import ChunkHit
 from indexer.natural_language import LANGUAGES
 from indexer.pins import resolve
 from indexer.places import Place, PlaceFinder, Told
@@ -84,7 +84,7 @@ class Search:
     ) -> None:
         self._reader = reader
         self._db = reader.connection
-        self._index = LexicalIndex(self._db)
+        self._index = reader.lexical
         self._filters = filters
         self._pinned = resolve(self._db, query.pins)
         folders = [pinned.folder for pinned in self._pinned if pinned.folder]
@@ -251,10 +251,9 @@ class Search:
             term: weight * self._index.rarity(self._frequencies.get(term, 0)) for term, weight in self._query.terms.items()
         }
         total = sum(worth.values())
-        held = self._index.coverage(terms, [hit.chunk_id for hit in lexical])
+        held = self._index.shares({term: worth[term] for term in terms}, [hit.chunk_id for hit in lexical])
         shares: dict[int, float] = defaultdict(float)
-        for hit in lexical:
-            share = sum(worth[term] for term in held.get(hit.chunk_id, ())) / total
+        for hit, share in zip(lexical, (held / total).tolist(), strict=True):
             shares[hit.file_id] = max(shares[hit.file_id], share)
         return shares
 

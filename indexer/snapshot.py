@@ -28,10 +28,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer.errors import SnapshotError
 from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, SourceFile, StoredFile
+
+if TYPE_CHECKING:
+    from indexer.lexical_index import LexicalIndex
+    from indexer.records import FileRecord
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
@@ -44,8 +48,6 @@ BUILDING = ".building-"
 # How many files a manifest names for each reason, and how many notes it has; the database has them all.
 _EXAMPLES = 20
 _NOTES = 200
-# Level 6 halves the speed for 4 % less.
-_ZLIB_LEVEL = 3
 
 _TABLES = """
 CREATE TABLE files (
@@ -90,25 +92,27 @@ class SnapshotWriter:
     published.
 
     Files get the ids 1, 2, 3, … in the order in which they are added, and so do chunks: the same files in the same order make
-    the same snapshot, wherever they came from.
+    the same snapshot, wherever they came from. previous: the snapshot to copy files from, open until this is
+    published.
     """
 
-    def __init__(self, root: Path, snapshot: str) -> None:
-        from indexer import lexical_index
+    def __init__(self, root: Path, snapshot: str, previous: SnapshotReader | None = None) -> None:
+        from indexer.lexical_index import LexicalWriter
 
-        self._lexical = lexical_index
         self._final = root / snapshot
         self.directory = root / f"{BUILDING}{snapshot}"
         self.directory.mkdir(parents=True)
         self.held = hold(self.directory)
-        self._db = sqlite3.connect(self.directory / CHUNKS, isolation_level=None)
+        self._db = sqlite3.connect(self.directory / CHUNKS, isolation_level=None, uri=True)
         # Nobody reads a half-written snapshot and `publish` syncs the finished file, so SQLite needs neither journal nor sync.
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", "cache_size = -65536"):
             self._db.execute(f"PRAGMA {pragma}")
+        if previous is not None:
+            self._db.execute("ATTACH ? AS previous", (previous.uri,))
         self._db.execute("BEGIN")
         for statement in _TABLES.split(";"):
             self._db.execute(statement)
-        self._lexical.create(self._db)
+        self._lexical = LexicalWriter(self.directory, self._db, previous.lexical if previous else None)
         self.files = self.chunks = self.definitions = 0
         self.skipped: Counter[str] = Counter()
         self.skipped_examples: dict[str, list[str]] = {}
@@ -116,29 +120,66 @@ class SnapshotWriter:
         self.redacted: Counter[str] = Counter()
         self.redacted_files: list[str] = []
 
-    def add_file(self, file: SourceFile, parsed: ParsedFile, embed_hashes: Sequence[str]) -> None:
-        """Add one file. embed_hashes: for each of `parsed.chunks` the sha256 (hex) of the text that stands for it when it
-        is embedded."""
-        self.files += 1
-        file_id = self.files
-        lines = parsed.text.count("\n") + (not parsed.text.endswith("\n")) if parsed.text else 0
-        content = zlib.compress(parsed.text.encode(), _ZLIB_LEVEL)
-        row = (file_id, file.path, parsed.language, file.blob, file.size, lines, parsed.header, parsed.note, content)
+    def add_file(self, file: SourceFile, record: FileRecord) -> None:
+        """Add one file."""
+        file_id, first_chunk = self._next(len(record.chunks))
+        row = (
+            file_id, file.path, record.language, file.blob, file.size, record.lines, record.header, record.note, record.content
+        )  # fmt: skip
         self._db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        chunk_ids = range(self.chunks + 1, self.chunks + 1 + len(parsed.chunks))
-        self.chunks += len(parsed.chunks)
-        self._db.executemany(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                (chunk_id, file_id, chunk.start_line, chunk.end_line, chunk.symbol, chunk.kind, embed_hash)
-                for chunk_id, chunk, embed_hash in zip(chunk_ids, parsed.chunks, embed_hashes, strict=True)
-            ),
+        chunks = ((chunk_id, file_id, *chunk) for chunk_id, chunk in enumerate(record.chunks, first_chunk))
+        self._db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", chunks)
+        definitions = ((file_id, *definition) for definition in record.definitions)
+        self._db.executemany("INSERT INTO definitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", definitions)
+        self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?)", ((file_id, *each) for each in record.references))
+        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?)", ((file_id, *found) for found in record.redacted))
+        self._lexical.add_file(file_id, first_chunk, record.terms)
+        self._count(file.path, len(record.definitions), record.note, record.redacted)
+
+    def copy_file(self, path: str) -> None:
+        """Add a file as the previous snapshot holds it."""
+        old_id, note = self._db.execute("SELECT id, note FROM previous.files WHERE path = ?", (path,)).fetchone()
+        query = "SELECT coalesce(min(id), 0), count(*) FROM previous.chunks WHERE file_id = ?"
+        old_chunk, chunks = self._db.execute(query, (old_id,)).fetchone()
+        file_id, first_chunk = self._next(chunks)
+        self._db.execute(
+            "INSERT INTO files SELECT ?, path, language, blob, size, lines, header, note, content FROM previous.files"
+            " WHERE id = ?",
+            (file_id, old_id),
         )
-        self._add_names(file_id, parsed)
-        self._lexical.add_file(self._db, file_id, file.path, parsed, chunk_ids)
-        if parsed.note and len(self.notes) < _NOTES:
-            self.notes.append(f"{file.path}: {parsed.note}")
-        self._add_redacted(file_id, file.path, parsed)
+        self._db.execute(
+            "INSERT INTO chunks SELECT id + ?, ?, start_line, end_line, symbol, kind, embed_hash FROM previous.chunks"
+            " WHERE file_id = ? ORDER BY id",
+            (first_chunk - old_chunk, file_id, old_id),
+        )
+        definitions = self._db.execute(
+            "INSERT INTO definitions SELECT NULL, ?, name, qualified_name, kind, line, start_line, end_line, signature"
+            " FROM previous.definitions WHERE file_id = ? ORDER BY id",
+            (file_id, old_id),
+        ).rowcount
+        self._db.execute(
+            "INSERT INTO refs SELECT ?, name, kind, line FROM previous.refs WHERE file_id = ? ORDER BY rowid", (file_id, old_id)
+        )
+        redacted = self._db.execute("SELECT kind, count FROM previous.redacted WHERE file_id = ? ORDER BY rowid", (old_id,))
+        secrets = redacted.fetchall()
+        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?)", ((file_id, *found) for found in secrets))
+        self._lexical.copy_file(file_id, first_chunk, chunks, old_id, old_chunk)
+        self._count(path, definitions, note, secrets)
+
+    def _next(self, chunks: int) -> tuple[int, int]:
+        """The ids of the next file and of the first of its chunks."""
+        self.files += 1
+        first_chunk = self.chunks + 1
+        self.chunks += chunks
+        return self.files, first_chunk
+
+    def _count(self, path: str, definitions: int, note: str, redacted: Sequence[tuple[str, int]]) -> None:
+        self.definitions += definitions
+        if note and len(self.notes) < _NOTES:
+            self.notes.append(f"{path}: {note}")
+        self.redacted.update(dict(redacted))
+        if redacted and len(self.redacted_files) < _NOTES:
+            self.redacted_files.append(path)
 
     def add_skipped(self, path: str, reason: str, blob: str = "") -> None:
         """Note a file that was left out. blob: its object id if its contents are why, so that it isn't read again."""
@@ -147,33 +188,15 @@ class SnapshotWriter:
         if self.skipped[reason] <= _EXAMPLES:
             self.skipped_examples.setdefault(reason, []).append(path)
 
-    def _add_redacted(self, file_id: int, path: str, parsed: ParsedFile) -> None:
-        self.redacted.update(dict(parsed.redacted))
-        if parsed.redacted and len(self.redacted_files) < _NOTES:
-            self.redacted_files.append(path)
-        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?)", ((file_id, *found) for found in parsed.redacted))
-
-    def _add_names(self, file_id: int, parsed: ParsedFile) -> None:
-        self.definitions += len(parsed.definitions)
-        self._db.executemany(
-            "INSERT INTO definitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (file_id, d.name, d.qualified_name, d.kind, d.line, d.start_line, d.end_line, d.signature)
-                for d in parsed.definitions
-            ),
-        )
-        self._db.executemany(
-            "INSERT INTO refs VALUES (?, ?, ?, ?)", ((file_id, r.name, r.kind, r.line) for r in parsed.references)
-        )
-
     def publish(self, manifest: Manifest) -> Path:
         """Finish the database, put everything on the disk and give the directory its final name."""
         for statement in _INDEXES.split(";"):
             self._db.execute(statement)
-        self._lexical.finish(self._db)
+        words = self._lexical.finish()
         self._db.execute("COMMIT")
         self._db.close()
         write_manifest(self.directory, manifest)
+        sync(words)
         sync(self.directory / CHUNKS)
         sync(self.directory)
         self.directory.rename(self._final)
@@ -211,6 +234,7 @@ class SnapshotReader:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._opened: list[sqlite3.Connection] = []
+        self._lexical: LexicalIndex | None = None
         if not (directory / CHUNKS).is_file():
             raise SnapshotError(f"The snapshot {directory.name} has no {CHUNKS}: index the repository again.")
 
@@ -219,10 +243,8 @@ class SnapshotReader:
         """This thread's read-only connection to chunks.sqlite3."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            # immutable: no locks and no journal are looked for, since nobody ever writes this file again.
-            uri = f"{(self.directory / CHUNKS).resolve().as_uri()}?mode=ro&immutable=1"
             try:
-                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+                connection = sqlite3.connect(self.uri, uri=True, check_same_thread=False)
             except sqlite3.Error as error:
                 raise SnapshotError(
                     f"The snapshot {self.directory.name} can't be opened: index the repository again."
@@ -232,6 +254,22 @@ class SnapshotReader:
             with self._lock:
                 self._opened.append(connection)
         return connection
+
+    @property
+    def uri(self) -> str:
+        """The database for SQLite. immutable: no locks and no journal are looked for, since nobody ever writes it again."""
+        return f"{(self.directory / CHUNKS).resolve().as_uri()}?mode=ro&immutable=1"
+
+    @property
+    def lexical(self) -> LexicalIndex:
+        """The lexical index, which all threads share. Raises SnapshotError."""
+        from indexer.lexical_index import LexicalIndex
+
+        connection = self.connection
+        with self._lock:
+            if self._lexical is None:
+                self._lexical = LexicalIndex(self.directory, connection)
+            return self._lexical
 
     @property
     def vectors(self) -> Path:
@@ -342,6 +380,7 @@ class SnapshotReader:
             for connection in self._opened:
                 connection.close()
             self._opened.clear()
+            self._lexical = None
         self._local = threading.local()
 
     def __enter__(self) -> SnapshotReader:

@@ -19,7 +19,7 @@ from typing import Any
 # Longer runs are hashes, base64 and minified names: they never answer a query and would swell the vocabulary.
 LONGEST_TERM = 64
 
-_IDENTIFIER = re.compile(r"\w+")
+IDENTIFIER = re.compile(r"\w+")
 _ASCII_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _WORD_PARTS = re.compile(r"[^\W_]+")
 # Scripts written without spaces: their runs are cut into overlapping pairs of characters.
@@ -88,13 +88,13 @@ def identifier_terms(identifier: str) -> tuple[str, ...]:
 
 def terms(text: str) -> Iterator[str]:
     """All terms of a text in reading order, with repetitions."""
-    for identifier in _IDENTIFIER.findall(text):
+    for identifier in IDENTIFIER.findall(text):
         yield from identifier_terms(identifier)
 
 
 def word_stems(text: str) -> list[str]:
     """The stemmed parts alone, in reading order: what a path, a heading or a question says, without wholes."""
-    return [stem(part) for identifier in _IDENTIFIER.findall(text) for part in split_identifier(identifier)]
+    return [stem(part) for identifier in IDENTIFIER.findall(text) for part in split_identifier(identifier)]
 
 
 def is_stop_word(word: str) -> bool:

@@ -12,6 +12,7 @@ from indexer import snapshot, vector_index
 from indexer.build import Hooks
 from indexer.embedder import HashingEmbedder
 from indexer.errors import BuildCancelled, EmbedderError, SnapshotError, SourceError
+from indexer.lexical_index import WORDS
 from indexer.snapshot import SnapshotReader
 from indexer.types import Progress
 from indexer.vector_index import open_index
@@ -26,11 +27,12 @@ def bench(tmp_path):
     return Bench(tmp_path)
 
 
-def contents(reader: SnapshotReader) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of a snapshot, those of the full-text index by its vocabulary."""
-    tables = ["files", "chunks", "definitions", "refs", "skipped", "file_signals", "chunk_vocabulary"]
+def contents(reader: SnapshotReader) -> dict[str, object]:
+    """Every row of a snapshot, and the bytes of its lexical index."""
+    tables = ["files", "chunks", "definitions", "refs", "skipped", "redacted", "file_signals"]
     with reader:
-        return {table: reader.connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+        rows = {table: reader.connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+        return {**rows, WORDS: (reader.directory / WORDS).read_bytes()}
 
 
 def test_a_build_holds_every_file_with_its_chunks_and_their_vectors(bench):
@@ -267,7 +269,7 @@ def test_a_disk_that_is_full_while_the_vectors_are_written_keeps_a_searchable_sn
         patch.setattr(vector_index, "sync", full)
         bench.build(Hooks(published=published.append))
     (bench.live,) = published
-    assert sorted(path.name for path in bench.live.iterdir()) == ["chunks.sqlite3", "manifest.json"]
+    assert sorted(path.name for path in bench.live.iterdir()) == ["chunks.sqlite3", "manifest.json", "words.bin"]
     report = bench.build()
     assert (report.snapshot, report.embedded) == (bench.live.name, 0)
     assert bench.reader().has_vectors

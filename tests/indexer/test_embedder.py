@@ -3,15 +3,8 @@ import pytest
 
 from indexer import embedder as embedder_module
 from indexer import minilm
-from indexer.embedder import (
-    EMBEDDED_TEXT_CHARACTERS,
-    HashingEmbedder,
-    MiniLMEmbedder,
-    SentenceEmbedder,
-    embedded_texts,
-    has_gpu,
-    make_embedder,
-)
+from indexer.embedded_texts import EMBEDDED_TEXT_CHARACTERS, embedded_texts
+from indexer.embedder import HashingEmbedder, MiniLMEmbedder, SentenceEmbedder, has_gpu, make_embedder
 from indexer.errors import EmbedderError
 from indexer.minilm import batches
 from indexer.types import Chunk, Definition, ParsedFile

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from indexer import embedding
-from indexer.embedder import HashingEmbedder, card_text
+from indexer.embedded_texts import card_text
+from indexer.embedder import HashingEmbedder
 from indexer.errors import BuildCancelled
 from indexer.retriever import Retriever
 from indexer.types import Chunk, Definition, ParsedFile
@@ -139,7 +140,12 @@ def test_a_file_whose_chunks_have_no_vector_yet_is_found_by_its_card(bench, reco
     recording.texts.clear()
     report = bench.build()
     assert len(recording.texts) == report.embedded
-    assert sorted(path.name for path in bench.live.iterdir()) == ["chunks.sqlite3", "manifest.json", "vectors.faiss"]
+    assert sorted(path.name for path in bench.live.iterdir()) == [
+        "chunks.sqlite3",
+        "manifest.json",
+        "vectors.faiss",
+        "words.bin",
+    ]
 
 
 def test_a_search_that_opened_a_part_goes_on_with_the_whole_when_it_appears(bench, recording):

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from indexer.embedder import text_hash
+from indexer.embedded_texts import text_hash
 from indexer.embedding_cache import EmbeddingCache
 
 HASHES = [text_hash(str(number)) for number in range(5000)]

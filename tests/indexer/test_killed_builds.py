@@ -113,6 +113,7 @@ def test_a_build_killed_anywhere_leaves_the_live_snapshot_as_it_was_and_the_next
             "chunks.sqlite3",
             "manifest.json",
             "vectors.faiss",
+            "words.bin",
         ]
 
 

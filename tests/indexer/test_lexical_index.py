@@ -1,15 +1,25 @@
-"""Full-text search over real snapshots: what a term finds, what weighs more, and that no query is ever syntax."""
+"""Lexical search over real snapshots, and that its scores are those of FTS5's bm25() on random corpora."""
 
 from __future__ import annotations
 
 import sqlite3
+import uuid
+from array import array
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import closing
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer import postings as postings_module
+from indexer.array_file import ArrayFileWriter, open_arrays
 from indexer.errors import SnapshotError
-from indexer.lexical_index import LexicalIndex
+from indexer.lexical_index import LEXICAL_VERSION, WORDS, LexicalIndex
+from indexer.postings import Postings, PostingsBuilder
+from indexer.term_counts import TermCounts, term_hash
 from indexer.tokens import terms
 
 from .builds import Bench
@@ -24,16 +34,21 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
+def reader(tmp_path_factory):
     bench = Bench(tmp_path_factory.mktemp("lexical"), FILES)
     bench.build_without_vectors()
     with bench.reader() as reader:
-        yield reader.connection
+        yield reader
 
 
-@pytest.fixture
-def index(database):
-    return LexicalIndex(database)
+@pytest.fixture(scope="module")
+def database(reader):
+    return reader.connection
+
+
+@pytest.fixture(scope="module")
+def index(reader):
+    return reader.lexical
 
 
 def weighted(text: str) -> dict[str, float]:
@@ -83,11 +98,12 @@ def test_cards_are_weighed_by_column(index, database):
     assert {paths(database)[file_id] for file_id in defined} >= {"bank/accounts.py", "tests/test_accounts.py"}
 
 
-def test_coverage_tells_which_terms_a_chunk_holds(index):
+def test_shares_add_up_what_the_terms_in_a_chunk_are_worth(index):
     (ledger,) = index.chunks({"post": 1.0}, 10)
     (interest,) = index.chunks({"accru": 1.0}, 10)
-    held = index.coverage(["withdraw", "post", "rate", "nowhere"], [ledger.chunk_id, interest.chunk_id])
-    assert held == {ledger.chunk_id: ["withdraw", "post"], interest.chunk_id: ["withdraw", "rate"]}
+    worth = {"withdraw": 1.0, "post": 2.0, "rate": 4.0, "nowhere": 8.0}
+    assert index.shares(worth, [interest.chunk_id, ledger.chunk_id, ledger.chunk_id]).tolist() == [5.0, 3.0, 3.0]
+    assert index.shares(worth, []).tolist() == []
 
 
 def test_frequencies_count_chunks_and_leave_out_what_does_not_occur(index):
@@ -108,32 +124,153 @@ def test_what_other_files_use_is_referred_to_and_its_folder_is_the_main_one(data
     assert signals["docs/withdraw.md"] == [0.0, 0.0, 0.0]
 
 
+def test_what_is_allowed_is_a_mask_over_files(index, database):
+    by_path = {path: file_id for file_id, path in paths(database).items()}
+    some = {by_path["bank/ledger.py"], by_path["docs/withdraw.md"]}
+    assert {hit.file_id for hit in index.chunks(weighted("withdraw"), 10, allowed=some)} == some
+    assert index.cards(weighted("withdraw"), (1, 1, 1, 1), 10, allowed=some).keys() == {by_path["docs/withdraw.md"]}
+    assert index.chunks(weighted("withdraw"), 10, allowed=()) == []
+
+
+def test_equal_chunks_come_in_the_order_of_their_files_and_the_limit_keeps_the_first(index, database):
+    hits = index.chunks(weighted("bank"), 100)
+    assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))
+    assert index.chunks(weighted("bank"), 2) == hits[:2]
+
+
 def test_a_snapshot_of_another_version_is_told_in_one_sentence(tmp_path):
     with sqlite3.connect(tmp_path / "other.sqlite3") as db:
         with pytest.raises(SnapshotError, match="holds no full-text index: index the repository again"):
-            LexicalIndex(db)
+            LexicalIndex(tmp_path, db)
         db.execute("CREATE TABLE lexical_version (version INTEGER)")
-        db.execute("CREATE TABLE chunks (id INTEGER)")
         db.execute("INSERT INTO lexical_version VALUES (1)")
         with pytest.raises(SnapshotError, match="another version of Sextant: index the repository again"):
-            LexicalIndex(db)
+            LexicalIndex(tmp_path, db)
+        db.execute(f"UPDATE lexical_version SET version = {LEXICAL_VERSION}")
+        with pytest.raises(SnapshotError, match=r"words\.bin of the snapshot can't be read: index the repository again"):
+            LexicalIndex(tmp_path, db)
+        (tmp_path / WORDS).write_bytes(b"cut short")
+        with pytest.raises(SnapshotError, match=r"words\.bin of the snapshot can't be read: index the repository again"):
+            LexicalIndex(tmp_path, db)
     db.close()
 
 
 @given(st.text(st.characters()) | st.text(st.sampled_from('aé関_"*:^()-+{} \0\nORANDNOTNEAR')))
-def test_no_text_is_ever_read_as_query_syntax(database, text):
-    index = LexicalIndex(database)
+def test_any_text_can_be_looked_up(index, text):
     wanted = weighted(text)
     hits = index.chunks(wanted, 100)
-    held = index.coverage(wanted, [chunk_id for (chunk_id,) in database.execute("SELECT id FROM chunks")])
-    # Only a term can find a chunk: had an operator or a column filter got through, these would differ.
-    assert {hit.chunk_id for hit in hits} == held.keys()
-    assert index.frequencies(wanted).keys() == {term for found in held.values() for term in found}
+    assert bool(hits) == bool(index.frequencies(wanted))
     assert bool(index.cards(wanted, (4, 2, 1, 1), 100)) <= bool(wanted)
 
 
-@pytest.mark.parametrize("text", ['"', "body : withdraw", "NEAR(withdraw money)", "withdraw*", "NOT withdraw", "-withdraw"])
-def test_operators_of_fts5_are_words_like_others(index, text):
-    found = {hit.chunk_id for hit in index.chunks(weighted(text), 100)}
-    if "withdraw" in text:
-        assert found >= {hit.chunk_id for hit in index.chunks({"withdraw": 1.0}, 100)}
+# --- the same as FTS5 -----------------------------------------------------------------------------------------------
+
+WORDS_OF_A_CORPUS = st.sampled_from(["account", "bank", "ledger", "post", "rate", "tax"])
+CHUNKS = st.lists(st.lists(WORDS_OF_A_CORPUS, max_size=12), max_size=4)
+CORPUS = st.lists(CHUNKS, min_size=1, max_size=12)
+QUERY = st.dictionaries(WORDS_OF_A_CORPUS, st.sampled_from([1.0, 0.4]), min_size=1)
+CARD = st.tuples(*[st.lists(WORDS_OF_A_CORPUS, max_size=5)] * 4)
+
+
+def counts_of(documents: list[list[list[str]]]) -> TermCounts:
+    """Documents with one list of words for each column."""
+    terms, counts, distinct, lengths = array("Q"), array("H"), array("I"), array("I")
+    for columns in documents:
+        words = dict.fromkeys(word for column in columns for word in column)
+        terms.extend(map(term_hash, words))
+        counts.extend(column.count(word) for word in words for column in columns)
+        distinct.append(len(words))
+        lengths.append(sum(map(len, columns)))
+    return TermCounts(terms.tobytes(), counts.tobytes(), distinct.tobytes(), lengths.tobytes())
+
+
+def postings_of(folder, portions, columns=1, segment=10**6, previous=None, copies=()) -> Postings:
+    """An index of portions (first number, documents); copies: (first, count, previous number), all in the order of numbers."""
+    folder = folder / str(uuid.uuid4())
+    folder.mkdir()
+    path = folder / WORDS
+    with pytest.MonkeyPatch.context() as patch, ArrayFileWriter(path) as file:
+        patch.setattr(postings_module, "SEGMENT_POSTINGS", segment)
+        patch.setattr(postings_module, "RANGE_POSTINGS", segment)
+        builder = PostingsBuilder(folder, "chunks", columns)
+        steps = [(first, documents, None) for first, documents in portions] + [
+            (first, count, old) for first, count, old in copies
+        ]
+        for first, documents, old in sorted(steps, key=lambda step: step[0]):
+            if old is None:
+                builder.add(first, counts_of(documents))
+            else:
+                builder.copy(first, documents, old)
+        builder.write(file, previous)
+    builder.clear()
+    return Postings(open_arrays(path), "chunks")
+
+
+def scores_of(postings: Postings, query: dict[str, float], columns=None) -> dict[int, float]:
+    scores = np.zeros(postings.size + 1)
+    for found, weight in zip(postings.find(list(map(term_hash, query))), query.values(), strict=True):
+        postings.add_scores(scores, found, weight, columns)
+    return {number: score for number, score in enumerate(scores.tolist()) if score}
+
+
+def fts5_scores(documents: list[list[list[str]]], query: dict[str, float], columns: Sequence[float]) -> dict[int, float]:
+    names = [f"c{number}" for number in range(len(columns))]
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute(f"CREATE VIRTUAL TABLE words USING fts5({', '.join(names)})")
+        for number, document in enumerate(documents, 1):
+            values = [number, *(" ".join(column) for column in document)]
+            db.execute(f"INSERT INTO words (rowid, {', '.join(names)}) VALUES ({', '.join('?' * len(values))})", values)
+        scores: dict[int, float] = defaultdict(float)
+        kept = " ".join(name for name, weight in zip(names, columns, strict=True) if weight)
+        for term, weight in query.items():
+            match = f'{{{kept}}} : "{term}"'
+            rows = db.execute(
+                f"SELECT rowid, bm25(words, {', '.join('?' * len(columns))}) FROM words WHERE words MATCH ?", (*columns, match)
+            )
+            for number, score in rows:
+                scores[number] -= weight * score
+    return dict(scores)
+
+
+@given(CORPUS, QUERY)
+def test_chunks_are_scored_as_fts5_scores_them(tmp_path_factory, corpus, query):
+    documents = [[words] for chunks in corpus for words in chunks]
+    index = postings_of(tmp_path_factory.getbasetemp(), [(1, documents)])
+    assert scores_of(index, query) == pytest.approx(fts5_scores(documents, query, [1.0]))
+
+
+@given(st.lists(CARD, min_size=1, max_size=12), QUERY, st.sampled_from([(4.0, 2.0, 1.0, 1.0), (1.0, 0.0, 0.0, 0.0)]))
+def test_cards_are_scored_as_fts5_scores_them_by_the_weights_of_their_columns(tmp_path_factory, cards, query, columns):
+    documents = [list(card) for card in cards]
+    index = postings_of(tmp_path_factory.getbasetemp(), [(1, documents)], columns=4)
+    assert scores_of(index, query, columns) == pytest.approx(fts5_scores(documents, query, columns))
+
+
+def everything(index: Postings) -> tuple[object, ...]:
+    return tuple(array.tolist() for array in (index.terms, index.starts, index.postings, index.lengths))
+
+
+@given(st.lists(st.tuples(CHUNKS, st.booleans()), min_size=1, max_size=12), st.integers(1, 30))
+def test_segments_and_copies_give_the_same_index_as_memory_alone(tmp_path_factory, corpus, segment):
+    folder = tmp_path_factory.getbasetemp()
+    files = [[[words] for words in chunks] for chunks, _ in corpus]
+    kept = [keep for _, keep in corpus]
+    firsts = [1 + sum(map(len, files[:number])) for number in range(len(files))]
+    whole = postings_of(folder, list(zip(firsts, files, strict=True)))
+    assert everything(postings_of(folder, list(zip(firsts, files, strict=True)), segment=segment)) == everything(whole)
+
+    # An older index with some of the files, and others in between; what it holds is copied, the rest is added.
+    old_files, old_first, copies, added, number = [], {}, [], [], 1
+    for place, (file, keep) in enumerate(zip(files, kept, strict=True)):
+        for documents in [file] if keep else [[[["account", "gone"]]]]:
+            if keep:
+                old_first[place] = number
+            old_files.append((number, documents))
+            number += len(documents)
+    for place, (first, file) in enumerate(zip(firsts, files, strict=True)):
+        if kept[place]:
+            copies.append((first, len(file), old_first[place]))
+        else:
+            added.append((first, file))
+    older = postings_of(folder, old_files)
+    assert everything(postings_of(folder, added, segment=segment, previous=older, copies=copies)) == everything(whole)

@@ -92,7 +92,7 @@ def test_a_file_whose_process_dies_twice_is_cut_by_lines():
 def test_a_process_that_died_while_it_had_nothing_to_do_is_replaced(pool):
     (worker,) = pool._workers
     os.kill(worker.process.pid, signal.SIGKILL)
-    worker.process.join()
+    worker.process.wait()
     assert [is_good(result) for result in pool.parse_many([GOOD, GOOD])] == [True, True]
 
 
@@ -104,7 +104,7 @@ def test_leaving_ends_all_processes_whatever_they_do():
         processes = [worker.process for worker in pool._workers]
         started = time.monotonic()
     assert time.monotonic() - started < 5
-    assert [process.is_alive() for process in processes] == [False]
+    assert None not in [process.poll() for process in processes]
 
 
 def test_whoever_stops_half_way_can_parse_again(pool):

@@ -179,7 +179,12 @@ def test_a_snapshot_that_a_search_uses_keeps_its_files_until_the_search_ends(rep
         build(repository, 3)
         assert first not in rows(repository)
         assert used.reader.file("greetings.py").text == "version = 1\n"
-        assert sorted(path.name for path in directory.iterdir()) == ["chunks.sqlite3", "manifest.json", "vectors.faiss"]
+        assert sorted(path.name for path in directory.iterdir()) == [
+            "chunks.sqlite3",
+            "manifest.json",
+            "vectors.faiss",
+            "words.bin",
+        ]
     retriever.close()
     run_now(repository)
     assert not directory.exists()

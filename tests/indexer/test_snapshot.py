@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from indexer.embedded_texts import embedded_texts, text_hash
 from indexer.errors import SnapshotError
+from indexer.records import record_of
 from indexer.snapshot import (
     BUILDING,
     SCHEMA,
@@ -47,7 +49,7 @@ PARSED = ParsedFile(
     header="head",
     note="the parser crashed",
 )
-HASHES = ["a" * 64, "b" * 64]
+HASHES = [text_hash(text) for text in embedded_texts("src/odd.py", PARSED)]
 
 
 def source_file(path: str) -> SourceFile:
@@ -57,7 +59,7 @@ def source_file(path: str) -> SourceFile:
 @pytest.fixture
 def published(tmp_path):
     with SnapshotWriter(tmp_path, "one") as writer:
-        writer.add_file(source_file("src/odd.py"), PARSED, HASHES)
+        writer.add_file(source_file("src/odd.py"), record_of("src/odd.py", PARSED))
         writer.add_skipped("logo.png", "binary", "2" * 40)
         return writer.publish(MANIFEST)
 
@@ -103,14 +105,14 @@ def test_threads_read_one_snapshot_at_once(published):
 
 def test_what_is_not_published_leaves_nothing_behind(tmp_path):
     with pytest.raises(RuntimeError), SnapshotWriter(tmp_path, "one") as writer:
-        writer.add_file(source_file("a.py"), PARSED, HASHES)
+        writer.add_file(source_file("a.py"), record_of("src/odd.py", PARSED))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_snapshot_has_its_name_only_once_it_is_whole(tmp_path):
     with SnapshotWriter(tmp_path, "one") as writer:
-        writer.add_file(source_file("a.py"), PARSED, HASHES)
+        writer.add_file(source_file("a.py"), record_of("src/odd.py", PARSED))
         assert [path.name for path in tmp_path.iterdir()] == [f"{BUILDING}one"]
         writer.publish(MANIFEST)
         assert [path.name for path in tmp_path.iterdir()] == ["one"]
