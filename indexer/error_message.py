@@ -39,8 +39,14 @@ def literal_words(message: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(_VALUES.sub(" | ", message)))[:_MOST_WORDS]
 
 
-def written_in(text: str, words: Sequence[str]) -> Written | None:
-    """Where `text` holds most of `words`, or None where it holds no run of them inside a line with a string."""
+def written_in(text: str, words: Sequence[str], least: float = 0.0) -> Written | None:
+    """Where `text` holds most of `words`, or None where it holds no run of them inside a line with a string.
+
+    least: a share that is worth finding. No share is above that of the words which occur at all, which is soon known.
+    """
+    lower = text.lower()
+    if sum(word in lower for word in words) < least * len(words):
+        return None
     found = [(word.lower(), number) for number, line in enumerate(text.split("\n")) for word in _WORD.findall(line)]
     if not words or not found:
         return None

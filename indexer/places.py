@@ -114,7 +114,7 @@ class PlaceFinder:
         writers: list[tuple[float, bool, str, Place]] = []
         hits = self._index.chunks(terms, _CHUNKS_COMPARED, self._scope.files, self._scope.allowed)
         for chunk_id, text in self._texts([hit.chunk_id for hit in hits]):
-            written = written_in(text, words)
+            written = written_in(text, words, enough)
             if written is None or written.share < enough:
                 continue
             file_id, path, language, start = self._db.execute(

@@ -43,7 +43,7 @@ _DENSE_CHUNKS = 100
 # A card's stem counts four times, its folders twice.
 _CARD_WEIGHTS = (4.0, 2.0, 1.0, 1.0)
 _STEM_WEIGHTS = (1.0, 0.0, 0.0, 0.0)
-# Terms in more chunks than this share have no say in FTS5's BM25 and would only make it look at every chunk.
+# Terms in more chunks than this share have no say in BM25.
 _TOO_COMMON = 0.5
 # The rarest terms of a long text say what it is about.
 _MOST_TERMS = 48

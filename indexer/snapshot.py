@@ -1,7 +1,8 @@
 """A snapshot: one immutable index of one repository, in a directory of its own.
 
     <root>/<snapshot id>/manifest.json      what it was made from and by, counts, what was skipped and why
-                         chunks.sqlite3     files, chunks, definitions, references, full-text tables (rowid = FAISS id)
+                         chunks.sqlite3     files, chunks, definitions, references (chunk id = FAISS id)
+                         words.bin          which chunks and files hold which words
                          vectors.faiss      comes later than the rest: a snapshot without it is complete for lexical search
                          vectors-partial.faiss, cards.faiss   what there is until then (indexer/embedding.py)
 

@@ -1,8 +1,7 @@
 """From text to the terms that the lexical index holds and that a query is looked up by.
 
 An identifier counts as a whole and by its parts: `getUserName`, `get_user_name` and `GetUserName` all give the whole
-`getusername` and the stemmed parts `get user name`. Every term is letters and digits only, in lower case, so a term can be
-quoted in an FTS5 query whatever the text was: no operator, quote, NUL or lone surrogate survives.
+`getusername` and the stemmed parts `get user name`. Every term is letters and digits only, in lower case.
 
 Stems are Snowball's English ones (PyStemmer). The stemmer is imported where it is used: the web process reads snapshots
 without ever making a term.

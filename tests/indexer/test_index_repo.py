@@ -97,12 +97,12 @@ def test_refs_of_one_source_share_its_clone_its_parsed_files_and_its_vectors(sou
     for command in (["add", "."], ["commit", "-q", "-m", "two"]):
         subprocess.run([*git, *command], check=True)
     parsed: list[str] = []
-    parse_many = ParserPool.parse_many
+    map_files = ParserPool.map
 
-    def noting(pool, files):
-        return parse_many(pool, (parsed.append(path) or (path, data) for path, data in files))
+    def noting(pool, files, finish):
+        return map_files(pool, (parsed.append(path) or (path, data) for path, data in files), finish)
 
-    monkeypatch.setattr(ParserPool, "parse_many", noting)
+    monkeypatch.setattr(ParserPool, "map", noting)
     url = f"file://{source}"
     first = json.loads(index_repo(url, "--ref", "main", "--name", "small", "--json"))
     assert sorted(parsed) == sorted(SMALL)
