@@ -95,7 +95,7 @@ class PostingsBuilder:
     def add(self, first: int, counts: TermCounts) -> None:
         """Documents `first`, `first` + 1, …"""
         self._portions.append(_Portion(first, counts))
-        self.last = first + len(counts.lengths) // LENGTH.itemsize - 1
+        self.last = max(self.last, first + len(counts.lengths) // LENGTH.itemsize - 1)
         self._waiting += len(counts.terms) // TERM.itemsize
         if self._waiting >= SEGMENT_POSTINGS:
             self._spill()
@@ -103,7 +103,7 @@ class PostingsBuilder:
     def copy(self, first: int, count: int, previous: int) -> None:
         """`count` documents from number `previous` of an older index on, which become `first`, `first` + 1, …"""
         self._copies.append((first, count, previous))
-        self.last = first + count - 1
+        self.last = max(self.last, first + count - 1)
 
     def _spill(self) -> None:
         path = self.folder / f"{self.name}-{len(self._spilled)}.segment"
