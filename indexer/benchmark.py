@@ -97,15 +97,15 @@ def answer(
     A search comes before the first one that counts, so that no figure holds what opening a snapshot costs.
     """
     folder = repository.root if scope == "root" else ""
-    retriever.search(snapshot, repository.questions[0].text, scope=folder, vectors=vectors)
+    retriever.search(snapshot, repository.questions[0].text, scope=folder, vectors=vectors, files_first=True)
     return [_answer(retriever, question, snapshot, folder, vectors) for question in repository.questions]
 
 
 def _answer(retriever: Retriever, question: Question, snapshot: Path, scope: str, vectors: bool) -> Answered:
     started = time.perf_counter()
-    passages = retriever.search(snapshot, question.text, limit=PASSAGES, scope=scope, vectors=vectors).passages
+    found = retriever.search(snapshot, question.text, limit=PASSAGES, scope=scope, vectors=vectors, files_first=True)
     latency_ms = (time.perf_counter() - started) * 1000
-    return Answered(Outcome(question, judge(question, passages), latency_ms), tuple(map(_found, passages)))
+    return Answered(Outcome(question, judge(question, found.passages), latency_ms), tuple(map(_found, found.passages)))
 
 
 def _found(passage: Passage) -> Found:

@@ -23,15 +23,17 @@ FILES_BY_CARD = 60
 FILES_BY_STEM = 40
 FILES_BY_DEFINITION = 60
 FILES_BY_DENSE = 40
+FILES_BY_USE = 20
 
 # A chunk in its file: 1 for the best lexical one; what a definition, the nearest vector and a named line add to that.
 _DEFINITION_SHARE = 1.5
 _DENSE_SHARE = 0.3
 _LINE_SHARE = 3.0
 
-# The nth further passage of a file has the file's chance times this to the power of n. Less (0.02) gains 0.005 of NDCG@10 on
-# the development set, which counts files, but leaves an answer with one passage of a file that surely holds it.
+# The nth further passage of a file has the file's chance times this to the power of n: in a list that a person reads, other
+# files are worth more than more of the same one, and an answer needs more than one passage of a file that surely holds it.
 FURTHER_PASSAGE_SHARE = 0.1
+FURTHER_PASSAGE_SHARE_LISTED = 0.001
 _PASSAGES_OF_A_FILE = 5
 # A file that is pinned as a whole.
 CHUNKS_OF_A_PIN = 3
@@ -40,12 +42,14 @@ CHUNKS_OF_A_PIN = 3
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What the signals found, each best first. cards, stems: BM25 by file id; coverage: the share of the query that is in a
-    file's fullest chunk, by file id; lines: the line that the query names in a file that it names, or 0, by file id."""
+    file's fullest chunk, by file id; used: how much the best chunks use what a file defines, by file id; lines: the line that
+    the query names in a file that it names, or 0, by file id."""
 
     lexical: Sequence[ChunkHit] = ()
     cards: Mapping[int, float] = field(default_factory=dict)
     stems: Mapping[int, float] = field(default_factory=dict)
     coverage: Mapping[int, float] = field(default_factory=dict)
+    used: Mapping[int, float] = field(default_factory=dict)
     definitions: Sequence[DefinitionHit] = ()
     dense: Sequence[ChunkHit] = ()
     lines: Mapping[int, int] = field(default_factory=dict)
@@ -68,6 +72,7 @@ def candidate_files(findings: Findings) -> list[int]:
     found |= dict.fromkeys(islice(findings.cards, FILES_BY_CARD))
     found |= dict.fromkeys(islice(findings.stems, FILES_BY_STEM))
     found |= dict.fromkeys(islice(dict.fromkeys(hit.file_id for hit in findings.dense), FILES_BY_DENSE))
+    found |= dict.fromkeys(islice(findings.used, FILES_BY_USE))
     return list(found)
 
 
@@ -91,10 +96,11 @@ class RankedChunk:
 
 
 class PassagePicker:
-    """Picks the chunks that stand for a file. `spans(file_id)` gives the file's chunks in the order of their lines."""
+    """Picks the chunks that stand for a file. further: what share of its chance each further passage of it has."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, further: float = FURTHER_PASSAGE_SHARE) -> None:
         self._findings = findings
+        self._further = further
         self._lexical = _ranks("lexical", findings.lexical)
         self._dense = _ranks("dense", findings.dense)
         self._cards = {
@@ -105,14 +111,17 @@ class PassagePicker:
             self._definitions[hit.file_id].append((rank, hit))
 
     def pick(self, file_id: int, chance: float, spans: Sequence[ChunkSpan]) -> Iterator[RankedChunk]:
-        """The file's best chunks, scored from `chance` downwards; its first chunk where no signal chose one."""
+        """The file's best chunks, scored from `chance` downwards; its first chunk where no signal chose one.
+
+        spans: the file's chunks in the order of their lines.
+        """
         defining = self._defining_chunks(file_id, spans)
         worth = {span.chunk_id: self._worth(span, file_id, defining) for span in spans}
         best = max(worth.values(), default=0.0)
         chosen = [span for span in spans if worth[span.chunk_id] > 0] or list(spans[:1])
         chosen.sort(key=lambda span: -worth[span.chunk_id])
         for place, span in enumerate(chosen[:_PASSAGES_OF_A_FILE]):
-            share = FURTHER_PASSAGE_SHARE**place * (worth[span.chunk_id] / best if best else 1.0)
+            share = self._further**place * (worth[span.chunk_id] / best if best else 1.0)
             yield RankedChunk(span.chunk_id, file_id, chance * share, self._origins(span.chunk_id, file_id, defining))
 
     def _defining_chunks(self, file_id: int, spans: Sequence[ChunkSpan]) -> dict[int, Origin]:

@@ -9,8 +9,8 @@ Two inverted indexes (`indexer.postings`) over the terms of `indexer.tokens`:
 `chunk_files` (uint32) holds the file of each chunk. Ranking is FTS5's bm25() to the last digit but for its rounding.
 
 The table `file_signals` of the snapshot's database keeps what ranks a file whatever is asked: `referred`, how much the rest of
-the repository refers to it (`symbols.references_to_files`), and how much of all such references goes to its top folder (`main`)
-and to the folder that it is in (`folder`), each as a share of what the most referred one gets.
+the repository refers to it (`symbols.references_to_files`, from `file_uses`), and how much of all such references goes to its
+top folder (`main`) and to the folder that it is in (`folder`), each as a share of what the most referred one gets.
 
 The snapshot writer makes a LexicalWriter, calls `add_file` or `copy_file` once a file, then `finish`, inside its own
 transaction on tables that it has created (`files`, `definitions`, `refs`).
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Whatever changes the terms or the arrays counts this up: a snapshot of another version has to be indexed again.
-LEXICAL_VERSION = 4
+LEXICAL_VERSION = 5
 
 WORDS = "words.bin"
 
@@ -47,6 +47,8 @@ _TABLES = """
 CREATE TABLE lexical_version (version INTEGER NOT NULL);
 CREATE TABLE file_signals (file_id INTEGER PRIMARY KEY, referred REAL NOT NULL, main REAL NOT NULL,
                            folder REAL NOT NULL);
+CREATE TABLE file_uses (file_id INTEGER NOT NULL, used_id INTEGER NOT NULL, weight REAL NOT NULL,
+                        PRIMARY KEY (file_id, used_id)) WITHOUT ROWID;
 """
 
 
@@ -96,6 +98,7 @@ class LexicalWriter:
     def _write_signals(self) -> None:
         db = self._db
         symbols.index_names(db)
+        symbols.index_uses(db)
         referred = symbols.references_to_files(db)
         files = db.execute("SELECT id, path, language FROM files").fetchall()
         main, folder = _shares(files, referred, _top_folder), _shares(files, referred, _own_folder)

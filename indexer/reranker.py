@@ -46,6 +46,8 @@ FEATURES = (
     "main",  # how much of the code that others use lies in its top folder
     "folder",  # how much of it lies in the file's own folder
     "referred",  # how much others use what it defines
+    "used",  # how much the chunks that hold the query's words use what it defines
+    "uses",  # how much it uses the files that hold the query's words; nothing for what is no source
     "lines",
 )
 
@@ -57,8 +59,9 @@ _TEST_STEMS = frozenset(("test", "spec", "fixtur"))
 
 @dataclass(frozen=True, slots=True)
 class FileEvidence:
-    """What the signals found out about one file. chunk_scores: BM25 of its chunks, best first; dense: cosine of its nearest
-    chunk, or None when it is not among the nearest."""
+    """What the signals found out about one file. chunk_scores: BM25 of its chunks, best first; used: how much the best chunks
+    of all files use what it defines; uses: the other candidates that it uses; dense: cosine of its nearest chunk, or None when
+    it is not among the nearest."""
 
     file_id: int
     path: str
@@ -71,11 +74,18 @@ class FileEvidence:
     coverage: float = 0.0
     card: float = 0.0
     definition: float = 0.0
+    used: float = 0.0
+    uses: frozenset[int] = frozenset()
     dense: float | None = None
 
     @property
     def traits(self) -> FileTraits:
         return traits_of(self.path, self.language)
+
+    @property
+    def body(self) -> float:
+        """BM25, the sum of its three best chunks."""
+        return sum(self.chunk_scores[:3])
 
 
 def file_features(query: Query, files: Sequence[FileEvidence], rarity: Mapping[str, float]) -> list[tuple[float, ...]]:
@@ -95,6 +105,8 @@ class _Scale:
     asks_for_tests: bool
     body: float
     card: float
+    used: float
+    uses: Mapping[int, float]
     dense_least: float
     dense_most: float
 
@@ -105,14 +117,19 @@ class _Scale:
         heads: dict[str, list[str]] = defaultdict(list)
         for stem in stems:
             heads[stem[:_SHORTEST_PREFIX]].append(stem)
+        bodies = {file.file_id: file.body for file in files}
+        uses = {file.file_id: _weight_of_uses(file, bodies) for file in files}
+        most_used = _most(uses.values())
         return cls(
             stems=stems,
             total=sum(stems.values()) or 1.0,
             heads=heads,
             rarity=rarity,
             asks_for_tests=any(stem in _TEST_STEMS for stem in query.stems),
-            body=_most(sum(file.chunk_scores[:3]) for file in files),
+            body=_most(bodies.values()),
             card=_most(file.card for file in files),
+            used=_most(file.used for file in files),
+            uses={file_id: weight / most_used for file_id, weight in uses.items()},
             dense_least=min(dense, default=0.0),
             dense_most=max(dense, default=1.0),
         )
@@ -139,7 +156,7 @@ class _Scale:
 def _features(file: FileEvidence, scale: _Scale) -> tuple[float, ...]:
     traits = file.traits
     return (
-        sum(file.chunk_scores[:3]) / scale.body,
+        file.body / scale.body,
         file.coverage,
         file.card / scale.card,
         scale.says(traits.name),
@@ -154,8 +171,18 @@ def _features(file: FileEvidence, scale: _Scale) -> tuple[float, ...]:
         file.main,
         file.folder,
         math.log1p(file.referred),
+        file.used / scale.used,
+        scale.uses[file.file_id],
         math.log1p(file.lines),
     )
+
+
+def _weight_of_uses(file: FileEvidence, bodies: Mapping[int, float]) -> float:
+    """How much a source file uses those that hold the query's words: the sum of the squares of their bodies."""
+    traits = file.traits
+    if traits.test or traits.example or traits.documentation:
+        return 0.0
+    return sum(bodies[used] ** 2 for used in file.uses)
 
 
 def mix_name(query: Query, dense: bool) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.dense import IdRange, Near, SnapshotVectors
+from indexer.fusion import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
 from indexer.query import analyse
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Candidate, Search
@@ -85,18 +86,22 @@ class Retriever:
         history: Sequence[str] = (),
         cited: Sequence[Cited] = (),
         vectors: bool = True,
+        files_first: bool = False,
     ) -> SearchResult:
         """The passages of a snapshot that answer `query`, best first; none is a valid answer.
 
         scope: a folder or file to keep to, relative to the root. languages: names of languages to keep to. tests: whether tests
         count. history: the earlier questions of the conversation, newest last. cited: what the last answer cited, in the order
-        of its text. vectors: whether to use the dense signal where the snapshot has it. Raises SnapshotError, and PatternError
-        where the query is a regular expression that can't be used.
+        of its text. vectors: whether to use the dense signal where the snapshot has it. files_first: list other files before
+        further passages of one, as a person reads them. Raises SnapshotError, and PatternError where the query is a regular
+        expression that can't be used.
         """
+        further = FURTHER_PASSAGE_SHARE_LISTED if files_first else FURTHER_PASSAGE_SHARE
         with self._open(snapshot_dir) as snapshot:
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
             filters = Filters(scope, tuple(languages), tests)
-            result = Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited).run(limit)
+            search = Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited)
+            result = search.run(limit, further)
             return replace(result, embedded=snapshot.vectors.embedded) if result.vectors else result
 
     def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> list[Candidate]:

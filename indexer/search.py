@@ -28,7 +28,7 @@ from indexer.query import BORROWED_WEIGHT, Name, PathHint, Query, is_identifier
 from indexer.reranker import FEATURES, FileEvidence, Mixes, chances, file_features, mix_name, score
 from indexer.scope import Scope
 from indexer.snapshot import SnapshotReader
-from indexer.symbols import DefinitionHit, definitions_of
+from indexer.symbols import DefinitionHit, definitions_of, files_used_in, uses_among
 from indexer.tokens import fold, identifier_terms, word_stems
 from indexer.types import Cited, Filters, Passage, SearchResult, SearchStep, Span
 
@@ -40,6 +40,8 @@ Nearest = Callable[[str, int, IdRange | None, IdRange | None], Near]
 _LEXICAL_CHUNKS = 600
 _CARDS = 200
 _DENSE_CHUNKS = 100
+# The chunks whose uses of other files count, each by the square of its score's share of the best.
+_USING_CHUNKS = 20
 # A card's stem counts four times, its folders twice.
 _CARD_WEIGHTS = (4.0, 2.0, 1.0, 1.0)
 _STEM_WEIGHTS = (1.0, 0.0, 0.0, 0.0)
@@ -96,15 +98,15 @@ class Search:
         self._query = self._resolved(query)
         self._frequencies = self._index.frequencies([*self._query.terms, *self._query.stems])
 
-    def run(self, limit: int) -> SearchResult:
-        """Raises PatternError."""
+    def run(self, limit: int, further: float) -> SearchResult:
+        """further: what share of a file's chance each further passage of it has. Raises PatternError."""
         started = time.perf_counter()
         self._tell_kind()
         places, subjects = self._places()
         findings = self._find() if self._query.kind != "regex" else Findings()
         with self._step("Ranking") as tell:
             candidates = self._rank(findings)
-            passages = self._passages(findings, candidates, places, limit)
+            passages = self._passages(PassagePicker(findings, further), candidates, places, limit)
             if self._query.kind != "regex":
                 tell(f"{_count(len(candidates), 'file')} compared")
         matched, missing = self._words()
@@ -242,8 +244,11 @@ class Search:
             cards = self._index.cards(known, _CARD_WEIGHTS, _CARDS, files, allowed)
             stems = self._index.cards(known, _STEM_WEIGHTS, _CARDS, files, allowed)
             coverage = self._coverage(terms, lexical)
+            used = self._used(
+                self._index.chunks(terms, _USING_CHUNKS) if files or allowed is not None else lexical[:_USING_CHUNKS]
+            )
             tell(f"{_count(len(lexical), 'chunk')} for {_listed(terms)}")
-        return Findings(lexical, cards, stems, coverage)
+        return Findings(lexical, cards, stems, coverage, used)
 
     def _coverage(self, terms: Iterable[str], lexical: Sequence[ChunkHit]) -> dict[int, float]:
         """By file id, the share of the query's terms, by rarity, that its fullest chunk holds."""
@@ -256,6 +261,17 @@ class Search:
         for hit, share in zip(lexical, (held / total).tolist(), strict=True):
             shares[hit.file_id] = max(shares[hit.file_id], share)
         return shares
+
+    def _used(self, best: Sequence[ChunkHit]) -> dict[int, float]:
+        """By file id, how much these chunks use what the file defines, the most used first. They are the best of the whole
+        repository, whatever the scope: a test outside it tells what it tests."""
+        used: dict[int, float] = defaultdict(float)
+        for hit in best:
+            weight = (hit.score / best[0].score) ** 2 if best[0].score > 0 else 0.0
+            for file_id, sureness in files_used_in(self._db, hit.chunk_id).items():
+                if self._scope.holds(file_id):
+                    used[file_id] += weight * sureness
+        return dict(sorted(used.items(), key=lambda item: (-item[1], item[0])))
 
     def _telling_terms(self) -> dict[str, float]:
         """The query's terms that occur, without those in most chunks unless there are no others."""
@@ -370,6 +386,7 @@ class Search:
         # Both are best first, so in reverse the best comes last and stays.
         dense = {near.file_id: near.score for near in reversed(findings.dense)}
         defined = {hit.file_id: hit.weight for hit in reversed(findings.definitions)}
+        uses = uses_among(self._db, ids)
         return [
             FileEvidence(
                 file_id,
@@ -383,6 +400,8 @@ class Search:
                 coverage=findings.coverage.get(file_id, 0.0),
                 card=findings.cards.get(file_id, 0.0),
                 definition=defined.get(file_id, 0.0),
+                used=findings.used.get(file_id, 0.0),
+                uses=frozenset(uses.get(file_id, ())),
                 dense=dense.get(file_id),
             )
             for file_id, path, language, lines, referred, main, folder in self._db.execute(query, ids)
@@ -397,14 +416,13 @@ class Search:
     # --- passages ---------------------------------------------------------------------------------------------------
 
     def _passages(
-        self, findings: Findings, candidates: Sequence[Candidate], places: Sequence[Place], limit: int
+        self, picker: PassagePicker, candidates: Sequence[Candidate], places: Sequence[Place], limit: int
     ) -> tuple[Passage, ...]:
         """What the question points at, then the best chunks of the likeliest files."""
         likeliest = candidates[:limit]
         pointed = list(dict.fromkeys(place.file_id for place in places))
         ids = list(dict.fromkeys([candidate.evidence.file_id for candidate in likeliest] + pointed[:limit]))
         spans = self._spans(ids)
-        picker = PassagePicker(findings)
         ranked = [
             chunk
             for candidate in likeliest

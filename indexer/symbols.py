@@ -8,6 +8,7 @@ Among the definitions of one name a type counts more than a function, and a func
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -86,17 +87,56 @@ def _likeness(name: Name, found: str, qualified: str, kind: str) -> float:
     return likeness
 
 
-def references_to_files(db: sqlite3.Connection) -> dict[int, float]:
-    """By file id, how much other files use what it defines.
+def index_uses(db: sqlite3.Connection) -> None:
+    """Fill `file_uses`: which file uses names of which other file, and how much of them.
 
-    Each pair of a name and a file that uses it counts 1, divided among the files that define the name; names that more than
-    three files define count nothing.
+    Each name that a file uses counts 1, divided among the files that define it; names that more than three files define count
+    nothing.
     """
     query = """
+        INSERT INTO file_uses
         WITH defined AS (SELECT DISTINCT name, file_id FROM definitions),
              known AS (SELECT name, count(*) AS definers FROM defined GROUP BY name HAVING count(*) <= ?),
              used AS (SELECT DISTINCT name, file_id FROM refs)
-        SELECT defined.file_id, sum(1.0 / known.definers)
+        SELECT used.file_id, defined.file_id, sum(1.0 / known.definers)
         FROM known JOIN defined USING (name) JOIN used ON used.name = defined.name AND used.file_id <> defined.file_id
-        GROUP BY defined.file_id"""
-    return dict(db.execute(query, (_MOST_DEFINING_FILES,)))
+        GROUP BY used.file_id, defined.file_id"""
+    db.execute(query, (_MOST_DEFINING_FILES,))
+
+
+def references_to_files(db: sqlite3.Connection) -> dict[int, float]:
+    """By file id, how much other files use what it defines."""
+    return dict(db.execute("SELECT used_id, sum(weight) FROM file_uses GROUP BY used_id"))
+
+
+def uses_among(db: sqlite3.Connection, file_ids: Sequence[int]) -> dict[int, set[int]]:
+    """By file id, which others of these files it uses; files that use none are left out."""
+    slots = ",".join("?" * len(file_ids))
+    query = f"SELECT file_id, used_id FROM file_uses WHERE file_id IN ({slots}) AND used_id IN ({slots})"  # noqa: S608
+    uses: dict[int, set[int]] = defaultdict(set)
+    for file_id, used_id in db.execute(query, (*file_ids, *file_ids)):
+        uses[file_id].add(used_id)
+    return dict(uses)
+
+
+def files_used_in(db: sqlite3.Connection, chunk_id: int) -> dict[int, float]:
+    """By file id, how surely a chunk uses something that another file defines: 1 for a name that no third file defines, less
+    for one that up to three files define."""
+    query = """
+        SELECT DISTINCT refs.name, refs.file_id FROM chunks
+        JOIN refs ON refs.file_id = chunks.file_id AND refs.line BETWEEN chunks.start_line AND chunks.end_line
+        WHERE chunks.id = ?"""
+    surest: dict[int, float] = {}
+    for name, own in db.execute(query, (chunk_id,)).fetchall():
+        definers = _definers(db, name)
+        for file_id in definers:
+            if file_id != own:
+                surest[file_id] = max(surest.get(file_id, 0.0), 1 / len(definers))
+    return surest
+
+
+def _definers(db: sqlite3.Connection, name: str) -> list[int]:
+    """The files that define a name, or none when there are too many to tell which is meant."""
+    query = "SELECT DISTINCT file_id FROM definitions WHERE name = ? LIMIT ?"
+    found = [file_id for (file_id,) in db.execute(query, (name, _MOST_DEFINING_FILES + 1))]
+    return found if len(found) <= _MOST_DEFINING_FILES else []

@@ -150,7 +150,8 @@ def language_name(text: str) -> str:
 
 
 def _wishes(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"languages": options["language"], **{wish: options[wish] for wish in ("limit", "scope", "tests", "vectors")}}
+    wishes = {wish: options[wish] for wish in ("limit", "scope", "tests", "vectors")}
+    return {"languages": options["language"], "files_first": True, **wishes}
 
 
 def _positive(text: str) -> int:
