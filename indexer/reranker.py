@@ -126,7 +126,7 @@ class _Scale:
             heads=heads,
             rarity=rarity,
             asks_for_tests=any(stem in _TEST_STEMS for stem in query.stems),
-            body=_most(bodies.values()),
+            body=_most(file.body for file in files),
             card=_most(file.card for file in files),
             used=_most(file.used for file in files),
             uses={file_id: weight / most_used for file_id, weight in uses.items()},

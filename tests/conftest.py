@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 
 from assistant.weights import DEMONSTRATION, fetch, network_sources
+
+# A busy machine is no reason to fail.
+hypothesis.settings.register_profile("sextant", deadline=None)
+hypothesis.settings.load_profile("sextant")
 
 
 @pytest.fixture(scope="session")

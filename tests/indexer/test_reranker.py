@@ -74,6 +74,28 @@ def test_a_doer_and_what_it_does_are_one_word():
     assert short["name_in_query"] == 0.0
 
 
+def test_what_the_best_chunks_use_counts_by_how_much_they_use_it():
+    most, half, unused = features("a", at("a.py", used=3.0), at("b.py", used=1.5), at("c.py"))
+    assert (most["used"], half["used"], unused["used"]) == (1.0, 0.5, 0.0)
+
+
+def test_using_the_files_that_hold_the_words_counts_by_the_square_of_what_they_hold():
+    fullest, half, both, one = features(
+        "a",
+        at("a.py", file_id=1, chunk_scores=(4.0,)),
+        at("b.py", file_id=2, chunk_scores=(2.0,)),
+        at("c.py", file_id=3, uses=frozenset((1, 2))),
+        at("d.py", file_id=4, uses=frozenset((2,))),
+    )
+    assert (fullest["uses"], half["uses"], both["uses"], one["uses"]) == (0.0, 0.0, 1.0, 4 / 20)
+
+
+@pytest.mark.parametrize("path", ["tests/test_b.py", "docs/b.py", "examples/b.py"])
+def test_what_is_no_source_gains_nothing_by_what_it_uses(path):
+    _, other = features("a", at("a.py", file_id=1, chunk_scores=(4.0,)), at(path, file_id=2, uses=frozenset((1,))))
+    assert other["uses"] == 0.0
+
+
 def test_the_dense_signal_is_measured_between_the_nearest_and_the_farthest_that_it_found():
     near, far, unknown = features("a", at("a.py", dense=0.8), at("b.py", dense=0.3), at("c.py"))
     assert (near["dense"], far["dense"], unknown["dense"]) == (1.0, 0.0, 0.0)

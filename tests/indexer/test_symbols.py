@@ -1,0 +1,66 @@
+"""Who uses what: between whole files, and from one chunk."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer import symbols
+
+from .builds import Bench
+
+FILES = {
+    "bank/accounts.py": "class Account:\n    def withdraw(self):\n        return self.balance\n",
+    "bank/ledger.py": "from bank.accounts import Account\n\n\ndef post(entry):\n    return Account().withdraw()\n",
+    "bank/report.py": "from bank.ledger import post\n\n\ndef report():\n    return post(1)\n",
+    "one/common.py": "def shared():\n    return 1\n",
+    "two/common.py": "def shared():\n    return 2\n",
+    "three/common.py": "def shared():\n    return 3\n",
+    "four/common.py": "def shared():\n    return 4\n",
+    "use.py": "def use():\n    return shared()\n",
+}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    bench = Bench(tmp_path_factory.mktemp("symbols"), FILES)
+    bench.build_without_vectors()
+    with bench.reader() as reader:
+        yield reader.connection
+
+
+@pytest.fixture
+def ids(database):
+    return {path: file_id for file_id, path in database.execute("SELECT id, path FROM files")}
+
+
+def chunk_of(database, file_id: int) -> int:
+    (chunk_id,) = database.execute("SELECT min(id) FROM chunks WHERE file_id = ?", (file_id,)).fetchone()
+    return chunk_id
+
+
+def test_a_file_uses_the_files_that_define_what_it_names(database, ids):
+    assert symbols.uses_among(database, list(ids.values())) == {
+        ids["bank/ledger.py"]: {ids["bank/accounts.py"]},
+        ids["bank/report.py"]: {ids["bank/ledger.py"]},
+    }
+
+
+def test_uses_are_told_among_the_files_that_were_asked_for_alone(database, ids):
+    some = [ids["bank/accounts.py"], ids["bank/ledger.py"]]
+    assert symbols.uses_among(database, some) == {ids["bank/ledger.py"]: {ids["bank/accounts.py"]}}
+    assert symbols.uses_among(database, []) == {}
+
+
+def test_a_chunk_uses_what_its_lines_name_in_other_files(database, ids):
+    assert symbols.files_used_in(database, chunk_of(database, ids["bank/report.py"])) == {ids["bank/ledger.py"]: 1.0}
+    assert symbols.files_used_in(database, chunk_of(database, ids["bank/accounts.py"])) == {}
+
+
+def test_a_name_that_many_files_define_tells_nothing(database, ids):
+    assert symbols.files_used_in(database, chunk_of(database, ids["use.py"])) == {}
+
+
+def test_a_file_is_referred_to_by_each_name_that_others_use(database, ids):
+    referred = symbols.references_to_files(database)
+    assert referred.keys() == {ids["bank/accounts.py"], ids["bank/ledger.py"]}
+    assert referred[ids["bank/accounts.py"]] > referred[ids["bank/ledger.py"]] > 0
