@@ -198,7 +198,7 @@ def test_it_waits_for_the_process_that_indexes_the_repository_now(source, monkey
         if len(waits) == 2:
             job.delete()
 
-    monkeypatch.setattr("indexer.management.commands.index_repo.time.sleep", end_the_other)
+    monkeypatch.setattr("indexer.management.commands.index_repo.sleep", end_the_other)
     index_repo(source)
     assert len(waits) == 2
     assert capsys.readouterr().err.count("is being indexed by another process: wait until it is done") == 1

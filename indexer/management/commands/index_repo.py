@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from django.conf import settings
@@ -170,7 +170,7 @@ def _run_when_free(repository: Repository, console: Console, on_progress: OnProg
             if not told:
                 console.print(str(busy), highlight=False)
                 told = True
-            time.sleep(_BUSY_POLL_S)
+            sleep(_BUSY_POLL_S)
 
 
 @contextmanager
