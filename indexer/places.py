@@ -8,6 +8,7 @@ found. A pin holds whatever the filters say, since somebody named it; everything
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -41,6 +42,7 @@ _MOST_WRITERS = 3
 _ENOUGH_OF_AN_ERROR = 0.6
 _ENOUGH_OF_A_TEXT = 0.99
 _FEWEST_WORDS_OF_A_TEXT = 4
+_ROUNDING = 1e-4
 _LISTED = 3
 
 
@@ -113,7 +115,7 @@ class PlaceFinder:
         enough = _ENOUGH_OF_AN_ERROR if is_error else _ENOUGH_OF_A_TEXT
         writers: list[tuple[float, bool, str, Place]] = []
         hits = self._index.chunks(terms, _CHUNKS_COMPARED, self._scope.files, self._scope.allowed)
-        for chunk_id, text in self._texts([hit.chunk_id for hit in hits]):
+        for chunk_id, text in self._texts(self._holding(enough, words, [hit.chunk_id for hit in hits])):
             written = written_in(text, words, enough)
             if written is None or written.share < enough:
                 continue
@@ -132,6 +134,16 @@ class PlaceFinder:
             return Told("Message", (), "no line here writes it") if self._query.kind == "error" else None
         where = ", ".join(f"{path}:{place.line}" for _, _, path, place in best)
         return Told("Message", tuple(place for *_, place in best), f"written at {where}")
+
+    def _holding(self, enough: float, words: Sequence[str], chunk_ids: Sequence[int]) -> list[int]:
+        """The chunks that hold this share of the words somewhere: no other can write it."""
+        worth: dict[str, float] = defaultdict(float)
+        for word in words:
+            terms = identifier_terms(word)
+            for term in terms:
+                worth[term] += 1 / len(terms) / len(words)
+        held = self._index.shares(worth, chunk_ids)
+        return [chunk_id for chunk_id, share in zip(chunk_ids, held.tolist(), strict=True) if share > enough - _ROUNDING]
 
     def _texts(self, chunk_ids: Sequence[int]) -> Iterator[tuple[int, str]]:
         """The text of each chunk, each file being read once."""
