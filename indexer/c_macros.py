@@ -12,6 +12,9 @@ import re
 
 _MACRO = rb"[A-Z][A-Z0-9_]{2,}(?:\([^()\n]*\))?"
 _NAME = rb"\w+(?:::\w+|<[^<>;{}()\n]{0,200}>)*"
+# Words that a macro may follow.
+_HEADS = rb"static|inline|constexpr|virtual|friend|extern|typedef|if|class|struct|union|enum"
+_SIGN = re.compile(rb"[^\s\w]")
 # Each alternative consumes what it recognises, even where its end is missing, so a file is read once from front to back.
 _TOKEN = re.compile(
     rb"""
@@ -26,10 +29,11 @@ _TOKEN = re.compile(
     |^[ \t]*(?P<alone>[A-Z][A-Z0-9]*_[A-Z0-9_]+(?:\([^()\n]*\))?|Q_OBJECT)[ \t]*(?=\n|//|/\*)
     |\b(?:class|struct|union)\s+(?P<tag>%(macro)s)(?=\s+%(name)s\s*(?:final\s*)?(?:\{|:(?!:)))
     |\b(?P<enum>enum)\b
+    |(?P<plain>(?:[ \t]++|[()\[\],.*&+=<>!|?:-]++|(?!(?:%(heads)s)\b)\b\w++)++)
     |\w+
     |(?P<mark>[^\s\w])
     """
-    % {b"macro": _MACRO, b"name": _NAME},
+    % {b"macro": _MACRO, b"name": _NAME, b"heads": _HEADS},
     re.MULTILINE | re.VERBOSE,
 )
 
@@ -43,7 +47,10 @@ def without_macros(data: bytes) -> bytes:
     in_enum = False
     for match in _TOKEN.finditer(data):
         kind = match.lastgroup
-        if kind == "mark":
+        if kind == "plain":
+            if _SIGN.search(match[0]):
+                mark = b","  # neither the beginning nor the end of anything
+        elif kind == "mark":
             mark = match[0]
             in_enum = in_enum and mark not in b";}"
         elif kind == "enum":

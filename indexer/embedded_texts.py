@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -31,8 +32,10 @@ def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
     lines = parsed.text.split("\n")
     file_name = PurePosixPath(path).name
     texts = []
+    by_line = sorted((definition.line, place) for place, definition in enumerate(parsed.definitions))
     for chunk in parsed.chunks:
-        inside = [definition for definition in parsed.definitions if chunk.start_line <= definition.line <= chunk.end_line]
+        first, end = bisect_left(by_line, (chunk.start_line,)), bisect_left(by_line, (chunk.end_line + 1,))
+        inside = [parsed.definitions[place] for place in sorted(place for _, place in by_line[first:end])]
         names = dict.fromkeys(definition.name for definition in inside if not chunk.symbol.endswith(definition.name))
         head = f"{file_name} {chunk.symbol} {' '.join(names)[:_NAMES_CHARACTERS]}".rstrip()
         start = _body_start(lines, chunk, inside)

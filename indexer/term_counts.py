@@ -11,14 +11,15 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 from pathlib import PurePosixPath
 
 from indexer.file_traits import stem_of
-from indexer.tokens import IDENTIFIER, identifier_terms, terms, word_stems
+from indexer.tokens import IDENTIFIER, identifier_terms, word_stems
 from indexer.types import ParsedFile
 
 CARD_COLUMNS = ("stem", "folders", "header", "symbols")
@@ -59,47 +60,42 @@ def _identifier_hashes(identifier: str) -> tuple[int, ...]:
 
 def count_terms(path: str, parsed: ParsedFile) -> FileTerms:
     """The terms of each chunk, in its text and its place (symbol path, file name and path), and those of the file's card."""
-    stem = list(terms(stem_of(path)))
-    where = Counter(map(term_hash, (*stem, *terms(path))))
-    where_length = where.total()
+    stem = list(_hashes(stem_of(path)))
+    where = [*stem, *_hashes(path)]
     chunks = _Documents()
     for chunk in parsed.chunks:
-        counts = dict(where)
-        length = where_length
-        for identifier, times in Counter(IDENTIFIER.findall(f"{chunk.text}\n{chunk.symbol}")).items():
-            hashes = _identifier_hashes(identifier)
-            length += times * len(hashes)
-            for each in hashes:
-                counts[each] = counts.get(each, 0) + times
-        chunks.add(counts, length)
-    folders = word_stems(str(PurePosixPath(path).parent))
-    names = (term for definition in parsed.definitions for term in terms(definition.name))
-    return FileTerms(chunks.counted(), _card([stem, folders, terms(parsed.header), names]))
+        chunks.add(Counter(chain(where, _hashes(chunk.text), _hashes(chunk.symbol))))
+    folders = map(term_hash, word_stems(str(PurePosixPath(path).parent)))
+    names = "\n".join(definition.name for definition in parsed.definitions)
+    return FileTerms(chunks.counted(), _card([stem, folders, _hashes(parsed.header), _hashes(names)]))
+
+
+def _hashes(text: str) -> Iterator[int]:
+    """The hashes of all terms of a text, with repetitions."""
+    return chain.from_iterable(map(_identifier_hashes, IDENTIFIER.findall(text)))
 
 
 class _Documents:
     def __init__(self) -> None:
         self.terms, self.counts, self.distinct, self.lengths = array("Q"), array("H"), array("I"), array("I")
 
-    def add(self, counts: Mapping[int, int], length: int) -> None:
+    def add(self, counts: Mapping[int, int]) -> None:
         self.terms.extend(counts)
         most = max(counts.values(), default=0)
         self.counts.extend(counts.values() if most <= _MOST else (min(count, _MOST) for count in counts.values()))
         self.distinct.append(len(counts))
-        self.lengths.append(length)
+        self.lengths.append(sum(counts.values()))
 
     def counted(self) -> TermCounts:
         return TermCounts(*map(_bytes, (self.terms, self.counts, self.distinct, self.lengths)))
 
 
-def _card(columns: Iterable[Iterable[str]]) -> TermCounts:
-    counts: dict[int, list[int]] = {}
-    for number, column in enumerate(columns):
-        for term in map(term_hash, column):
-            counts.setdefault(term, [0, 0, 0, 0])[number] += 1
-    flat = array("H", (min(count, _MOST) for of_term in counts.values() for count in of_term))
-    length = sum(map(sum, counts.values()))
-    return TermCounts(*map(_bytes, (array("Q", counts), flat, array("I", [len(counts)]), array("I", [length]))))
+def _card(columns: Iterable[Iterable[int]]) -> TermCounts:
+    counted = [Counter(column) for column in columns]
+    terms = dict.fromkeys(chain.from_iterable(counted))
+    counts = array("H", (min(column[term], _MOST) for term in terms for column in counted))
+    length = sum(column.total() for column in counted)
+    return TermCounts(*map(_bytes, (array("Q", terms), counts, array("I", [len(terms)]), array("I", [length]))))
 
 
 def _bytes(values: array[int]) -> bytes:
