@@ -53,8 +53,10 @@ _LFS = "version https://git-lfs.github.com/spec/"
 _HEAD_COMMENT = re.compile(r"(?:#!.*\n)?(?:[ \t]*(?:#|//|--|;|%).*\n|[ \t]*\n)+|\s*/\*[\s\S]*?\*/|\s*<!--[\s\S]*?-->")
 
 MAX_PROCESSES = 8
-BATCH_FILES = 32
-BATCH_BYTES = 256 * 1024
+# Small, so that no process still has a batch before it when the others are done.
+BATCH_FILES = 16
+BATCH_BYTES = 128 * 1024
+FILES_A_PROCESS = 24
 LOOK_AHEAD_FILES = 1024
 LOOK_AHEAD_BYTES = 32 * 1024 * 1024
 PIPE_BYTES = 1024 * 1024
@@ -157,6 +159,7 @@ class _Worker:
         self.ready = False
         self.heard_at = time.monotonic()
         _widen(self.results)
+        _widen(self.batches)  # or the first batch is waited with until the process has started
         pipes = (its_batches.fileno(), its_results.fileno())
         # Not by multiprocessing, which would first import the main program's module there, with all that this imports.
         self.process = subprocess.Popen(
@@ -319,7 +322,7 @@ class _Run:
             self.waiting.append(_Task(index, path, data))
 
     def _hand_out(self) -> None:
-        wanted = 1 + len(self.ahead_bytes) // BATCH_FILES  # a handful of files is not worth two processes
+        wanted = 1 + len(self.ahead_bytes) // FILES_A_PROCESS  # a handful of files is not worth two processes
         while self.waiting and (worker := self.pool._idle_worker(wanted)):
             try:
                 worker.send(self._batch(), self.finish)

@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +53,19 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # The folder that a path was opened in last: the next path is mostly in the same one.
+        self._last: tuple[bytes, int] | None = None
 
     def close(self) -> None:
+        self._forget()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _forget(self) -> None:
+        if self._last is not None:
+            os.close(self._last[1])
+            self._last = None
 
     def read(self, path: bytes, max_bytes: int) -> bytes:
         """The bytes of the regular file at `path`. Raises TooLarge, or OSError for whatever can't be opened as one."""
@@ -155,18 +163,24 @@ class Folder:
 
     def _open(self, path: bytes, flags: int) -> int:
         """Open a path below the root one component at a time, following no link."""
-        *folders, name = path.split(b"/")
+        head, _, name = path.rpartition(b"/")
+        folders = head.split(b"/") if head else []
         if any(part in (b"", b".", b"..") for part in (*folders, name)):
             raise OSError(f"{os.fsdecode(path)} is not a path inside the folder")
+        if self._last is None or self._last[0] != head:
+            self._forget()
+            self._last = (head, self._open_folders(folders))
+        return os.open(name, flags, dir_fd=self._last[1])
+
+    def _open_folders(self, folders: Sequence[bytes]) -> int:
         fd = os.dup(self._fd)
-        try:
-            for part in folders:
+        for part in folders:
+            try:
                 inner = os.open(part, _DIRECTORY, dir_fd=fd)
+            finally:
                 os.close(fd)
-                fd = inner
-            return os.open(name, flags, dir_fd=fd)
-        finally:
-            os.close(fd)
+            fd = inner
+        return fd
 
 
 class IgnoreRules:
