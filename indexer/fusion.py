@@ -142,7 +142,8 @@ class PassagePicker:
         return worth + (_LINE_SHARE if span.start_line <= line <= span.end_line else 0.0)
 
     def _origins(self, chunk_id: int, file_id: int, defining: Mapping[int, Origin]) -> tuple[Origin, ...]:
-        found = [ranks.of.get(chunk_id) for ranks in (self._lexical, self._dense)]
+        signals = (self._lexical, self._dense)
+        found = [Origin(ranks.signal, *ranks.of[chunk_id]) for ranks in signals if chunk_id in ranks.of]
         origins = [*found, defining.get(chunk_id)]
         if not any(origins):
             origins.append(self._cards.get(file_id))
@@ -189,9 +190,10 @@ def place_chunks(
 
 @dataclass(frozen=True, slots=True)
 class _Ranks:
-    """A signal's chunks: the origin of each, and the best score in each file."""
+    """A signal's chunks: the rank and score of each, and the best score in each file."""
 
-    of: Mapping[int, Origin]
+    signal: Signal
+    of: Mapping[int, tuple[int, float]]
     best_of_file: Mapping[int, float]
 
 
@@ -199,12 +201,12 @@ def _ranks(signal: Signal, hits: Sequence[ChunkHit]) -> _Ranks:
     best: dict[int, float] = {}
     for hit in hits:
         best.setdefault(hit.file_id, hit.score)
-    return _Ranks({hit.chunk_id: Origin(signal, rank, hit.score) for rank, hit in enumerate(hits, 1)}, best)
+    return _Ranks(signal, {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(hits, 1)}, best)
 
 
 def _relative(ranks: _Ranks, chunk_id: int, file_id: int) -> float:
     """A chunk's score as a share of the best in its file; 0 where the signal didn't find it."""
-    origin = ranks.of.get(chunk_id)
-    if origin is None or ranks.best_of_file[file_id] <= 0:
+    found = ranks.of.get(chunk_id)
+    if found is None or ranks.best_of_file[file_id] <= 0:
         return 0.0
-    return max(0.0, origin.score / ranks.best_of_file[file_id])
+    return max(0.0, found[1] / ranks.best_of_file[file_id])

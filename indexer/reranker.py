@@ -96,11 +96,11 @@ def file_features(query: Query, files: Sequence[FileEvidence], rarity: Mapping[s
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """What the features of one search are measured against."""
+    """What the features of one search are measured against. meant: the query's stems that each word of a path means."""
 
     stems: Mapping[str, float]
     total: float
-    heads: Mapping[str, Sequence[str]]
+    meant: Mapping[str, Sequence[str]]
     rarity: Mapping[str, float]
     asks_for_tests: bool
     body: float
@@ -114,16 +114,13 @@ class _Scale:
     def of(cls, query: Query, files: Sequence[FileEvidence], rarity: Mapping[str, float]) -> _Scale:
         dense = [file.dense for file in files if file.dense is not None]
         stems = {stem: weight * rarity[stem] for stem, weight in query.stems.items()}
-        heads: dict[str, list[str]] = defaultdict(list)
-        for stem in stems:
-            heads[stem[:_SHORTEST_PREFIX]].append(stem)
         bodies = {file.file_id: file.body for file in files}
         uses = {file.file_id: _weight_of_uses(file, bodies) for file in files}
         most_used = _most(uses.values())
         return cls(
             stems=stems,
             total=sum(stems.values()) or 1.0,
-            heads=heads,
+            meant=_meant(stems, set().union(*(file.traits.place | file.traits.name for file in files))),
             rarity=rarity,
             asks_for_tests=any(stem in _TEST_STEMS for stem in query.stems),
             body=_most(file.body for file in files),
@@ -134,23 +131,34 @@ class _Scale:
             dense_most=max(dense, default=1.0),
         )
 
-    def meant_by(self, word: str) -> list[str]:
-        """The query's stems that are the same word as this stem."""
-        return [stem for stem in self.heads.get(word[:_SHORTEST_PREFIX], ()) if stem.startswith(word) or word.startswith(stem)]
-
-    def said_by(self, words: Iterable[str]) -> float:
+    def said_by(self, words: frozenset[str]) -> float:
         """The share of the query, by rarity, that is among these stems."""
-        found = {stem for word in words for stem in self.meant_by(word)}
+        found = {stem for word in words & self.meant.keys() for stem in self.meant[word]}
         return sum(self.stems[stem] for stem in found) / self.total
 
     def says(self, words: frozenset[str]) -> float:
         """The share of these stems, by rarity, that the query says."""
-        total = sum(self.rarity[word] for word in words) or 1.0
-        return sum(self.rarity[word] for word in words if self.meant_by(word)) / total
+        said = words & self.meant.keys()
+        if not said:
+            return 0.0
+        return sum(self.rarity[word] for word in said) / (sum(self.rarity[word] for word in words) or 1.0)
 
     def nearness(self, dense: float | None) -> float:
         span = self.dense_most - self.dense_least
         return 0.0 if dense is None or not span else (dense - self.dense_least) / span
+
+
+def _meant(stems: Iterable[str], words: Iterable[str]) -> dict[str, list[str]]:
+    """For each of the words' stems, those of the query's stems that are the same word; without those that mean none."""
+    heads: dict[str, list[str]] = defaultdict(list)
+    for stem in stems:
+        heads[stem[:_SHORTEST_PREFIX]].append(stem)
+    meant = {}
+    for word in words:
+        near = heads.get(word[:_SHORTEST_PREFIX], ())
+        if same := [stem for stem in near if stem.startswith(word) or word.startswith(stem)]:
+            meant[word] = same
+    return meant
 
 
 def _features(file: FileEvidence, scale: _Scale) -> tuple[float, ...]:
