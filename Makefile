@@ -35,8 +35,9 @@ format: setup ## bring the code to house style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup ## run the benchmarks; DATASET=FOLDER SOURCES=FOLDER adds the one of retrieval
-	$(BIN)/python -m benchmarks $(if $(DATASET),--dataset $(DATASET) --sources $(SOURCES))
+bench: setup ## run the benchmarks; DATASET=FOLDER SOURCES=FOLDER adds retrieval, LARGE=FOLDER scale, SEMBLE=PYTHON semble
+	$(BIN)/python -m benchmarks $(if $(DATASET),--dataset $(DATASET) --sources $(SOURCES)) \
+		$(if $(SEMBLE),--semble $(SEMBLE)) $(if $(LARGE),--large $(LARGE))
 
 # One lock for both extras and every platform: exact versions without an address, which `cpu` and `gpu` each take their
 # part of. The `vllm` extra isn't in it: vLLM runs in an environment or image of its own and pins its own torch.

@@ -1,8 +1,8 @@
-"""python -m benchmarks [--dataset DIR --sources DIR]: every benchmark that a person can run without choosing.
+"""python -m benchmarks [--dataset DIR --sources DIR] [--semble PYTHON] [--large FOLDER]: every benchmark, without choosing.
 
-Embedding is measured on this project's own indexer; retrieval needs a dataset and its sources, and is left out without them.
-What else the options of a single benchmark allow is told by `python -m benchmarks.embedding --help` and
-`python -m benchmarks.retrieval --help`.
+Embedding, indexing and search speed are measured on this project's own indexer, or where there are sources on those; retrieval
+needs a dataset and its sources, and scale a large folder: they are left out without them. What else the options of a single
+benchmark allow is told by `python -m benchmarks.NAME --help`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, help="annotated questions: repos.json and annotations/")
     parser.add_argument("--sources", type=Path, help="one folder for each repository of the dataset")
+    parser.add_argument("--semble", metavar="PYTHON", help="a Python that has semble, to index beside it")
+    parser.add_argument("--large", type=Path, metavar="FOLDER", help="a folder of tens of thousands of files")
     options = parser.parse_args()
     if (options.dataset is None) != (options.sources is None):
         parser.error("--dataset and --sources go together")
-    status = run("embedding", str(OWN_SOURCE))
-    if options.dataset is None:
+    folders = sorted(folder for folder in options.sources.iterdir() if folder.is_dir()) if options.sources else [OWN_SOURCE]
+    names = list(map(str, folders))
+    dataset = ["--dataset", str(options.dataset)] if options.dataset else []
+    failed = run("embedding", str(OWN_SOURCE))
+    failed |= run("indexing", *names, *(["--semble", options.semble] if options.semble else []))
+    failed |= run("search_speed", *names, *dataset)
+    if options.large:
+        failed |= run("scale", str(options.large))
+    else:
+        print("\nscale: not measured; give --large (make bench LARGE=FOLDER)")
+    if not dataset:
         print("\nretrieval: not measured; give --dataset and --sources (make bench DATASET=FOLDER SOURCES=FOLDER)")
-        return status
-    return run("retrieval", "--dataset", str(options.dataset), "--sources", str(options.sources)) or status
+        return failed
+    return failed | run("retrieval", *dataset, "--sources", str(options.sources))
 
 
 def run(name: str, *arguments: str) -> int:
