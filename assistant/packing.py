@@ -240,11 +240,14 @@ class Packer:
         costs = await self._count([self._rendered(evidence) + "\n\n" for evidence in whole])
         chosen: list[Chosen] = []
         number, left = 1, budget
-        for passage, cost in zip(passages, costs, strict=True):
+        for counted, passage, cost in zip(whole, passages, costs, strict=True):
             evidence: Evidence | None = _evidence(number, passage)
             tokens = cost
-            if cost > (room := min(left, self._limits.passage)):
-                evidence, tokens = await self._cut(_evidence(number, passage), question, room, cost)
+            if len(str(number)) != len(str(counted.number)):
+                # Passages before it were dropped, and a shorter number can be a token less.
+                (tokens,) = await self._count([self._rendered(_evidence(number, passage)) + "\n\n"])
+            if tokens > (room := min(left, self._limits.passage)):
+                evidence, tokens = await self._cut(_evidence(number, passage), question, room, tokens)
             chosen.append(Chosen(passage, evidence, tokens))
             if evidence is not None:
                 number, left = number + 1, left - tokens

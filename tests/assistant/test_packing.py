@@ -313,6 +313,17 @@ def test_a_passage_that_fits_in_no_useful_part_is_dropped_and_a_smaller_one_afte
     }
 
 
+@pytest.mark.parametrize("text", ["aaaa", "aaaaa", "aaaaaa", "aaaaaaa"])
+def test_a_passage_is_counted_under_the_number_that_it_gets(text: str) -> None:
+    # The first is dropped, so the tenth is number 9, which for one of the texts is a token less by this tokenizer.
+    passages = (passage(f"sign({'long ' * 400})"), *(passage(text, "src/abc.py") for _ in range(9)))
+    prompt = pack(Limits(6000, 100, 300), Question("How?", passages=passages), bytes_by_four)
+    assert [one.evidence is None for one in prompt.chosen] == [True] + [False] * 9
+    for one in prompt.chosen[1:]:
+        assert one.evidence is not None
+        assert one.tokens == bytes_by_four(rendered_passage(one.evidence, numbered=False) + "\n\n")
+
+
 def test_an_old_answer_is_cut_after_a_sentence() -> None:
     turns = (Turn("Where is it?", "It is here [1]. " + "And it is there too. " * 100, "code"),)
     prompt = pack(Limits(1200, 200, 100), Question("And then?", turns, ()))
