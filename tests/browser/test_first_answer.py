@@ -69,8 +69,8 @@ def test_a_newcomer_indexes_asks_watches_the_answer_grow_and_opens_the_evidence(
     ask(page)
     expect(page.locator(".evidence")).to_contain_text("passwords.py", timeout=PATIENCE_MS)
     wait_for_text(page, SOME_WORDS)
-    page.wait_for_function("window.lengths.size > 3")
     wait_for_end(page)
+    assert page.evaluate("window.lengths.size") > 3
     kinds = check_log(sextant, " ".join(last_log(sextant)[0].split()))
     assert kinds[-1] == "completed"
     assert kinds.count("delta") > 3
