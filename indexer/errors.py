@@ -4,6 +4,7 @@ IndexerError
 ├── SourceError            the folder, URL or ref can't be read
 ├── SnapshotError          a snapshot directory is missing, incomplete or of another version
 ├── PatternError           a regular expression can't be used
+├── FilterError            no file of the repository is in a language that a search keeps to
 ├── EmbedderError          the embedding model can't be loaded
 ├── VectorIndexError       FAISS is missing, doubled, or has no GPU though one was asked for
 ├── RepositoryBusy         another process indexes this repository right now
@@ -26,6 +27,10 @@ class SnapshotError(IndexerError):
 
 
 class PatternError(IndexerError):
+    pass
+
+
+class FilterError(IndexerError):
     pass
 
 

@@ -224,16 +224,6 @@ class LexicalIndex:
         ids = best(scores, limit)
         return dict(zip(ids.tolist(), scores[ids].tolist(), strict=True))
 
-    def chunk_range(self, file_id: int) -> tuple[int, int]:
-        """(id of a file's first chunk, how many it has)."""
-        first, end = np.searchsorted(self._chunk_files, [file_id, file_id + 1]).tolist()
-        return first, end - first
-
-    def files_of(self, chunk_ids: Sequence[int]) -> list[int]:
-        """The file of each chunk."""
-        found: list[int] = self._chunk_files[np.array(chunk_ids, dtype=np.int64)].tolist()
-        return found
-
     def _mask(self, allowed: Collection[int]) -> NDArray[np.bool_]:
         """By file id, whether it is allowed."""
         mask = np.zeros(self.card_postings.size + 1, dtype=bool)

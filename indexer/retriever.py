@@ -93,8 +93,8 @@ class Retriever:
         scope: a folder or file to keep to, relative to the root. languages: names of languages to keep to. tests: whether tests
         count. history: the earlier questions of the conversation, newest last. cited: what the last answer cited, in the order
         of its text. vectors: whether to use the dense signal where the snapshot has it. files_first: list other files before
-        further passages of one, as a person reads them. Raises SnapshotError, and PatternError where the query is a regular
-        expression that can't be used.
+        further passages of one, as a person reads them. Raises SnapshotError, FilterError for a language of no file here, and
+        PatternError where the query is a regular expression that can't be used.
         """
         further = FURTHER_PASSAGE_SHARE_LISTED if files_first else FURTHER_PASSAGE_SHARE
         with self._open(snapshot_dir) as snapshot:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from indexer.errors import FilterError
 from indexer.file_traits import traits_of
 from indexer.pins import folder_of
 from indexer.types import Filters
@@ -28,7 +29,8 @@ class Scope:
 
     @classmethod
     def of(cls, db: sqlite3.Connection, filters: Filters, folders: Sequence[tuple[int, int]] = ()) -> Scope:
-        """folders: ranges of ids that a question has pinned, beside what the filters say."""
+        """folders: ranges of ids that a question has pinned, beside what the filters say. Raises FilterError."""
+        _check_languages(db, filters.languages)
         files = _range(db, filters.folder)
         if len(folders) == 1:
             files = _common(files, folders[0])
@@ -64,6 +66,16 @@ class Scope:
     def holds(self, file_id: int) -> bool:
         first, last = self.bounds
         return first <= file_id <= last and (self.allowed is None or file_id in self.allowed)
+
+
+def _check_languages(db: sqlite3.Connection, wanted: Sequence[str]) -> None:
+    if not wanted:
+        return
+    query = "SELECT language FROM files WHERE language <> '' GROUP BY language ORDER BY count(*) DESC, language"
+    here = [language for (language,) in db.execute(query)]
+    for language in wanted:
+        if not {language, *_ALSO.get(language, ())} & set(here):
+            raise FilterError(f"No file here is in the language “{language}”: keep to one of {', '.join(here)}, or to none.")
 
 
 def _range(db: sqlite3.Connection, folder: str) -> tuple[int, int] | None:

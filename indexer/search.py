@@ -16,20 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from indexer.code_graph import CodeGraph, Defined
 from indexer.dense import IdRange, Near
 from indexer.errors import IndexerError
+from indexer.follow_up import cited_files, meant, resolved
 from indexer.fusion import ChunkSpan, Findings, PassagePicker, RankedChunk, candidate_files, place_chunks
 from indexer.lexical_index import ChunkHit
 from indexer.natural_language import LANGUAGES
 from indexer.pins import resolve
 from indexer.places import Place, PlaceFinder, Told
-from indexer.query import BORROWED_WEIGHT, Name, PathHint, Query, is_identifier
-from indexer.reranker import FEATURES, FileEvidence, Mixes, chances, file_features, mix_name, score
+from indexer.query import PathHint, Query, is_identifier
+from indexer.reranker import FileEvidence, Mixes, chances, file_features, mix_name, score, with_more_say
 from indexer.scope import Scope
 from indexer.snapshot import SnapshotReader
 from indexer.symbols import DefinitionHit, definitions_of, files_used_in, uses_among
-from indexer.tokens import fold, identifier_terms, word_stems
+from indexer.tokens import fold, identifier_terms
 from indexer.types import Cited, Filters, Passage, SearchResult, SearchStep, Span
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,10 @@ class Search:
         self._nearest = nearest
         self._mixes = mixes
         self._steps: list[SearchStep] = []
-        self._cited = self._cited_files(cited) if query.borrowed_from else {}
-        self._query = self._resolved(query)
+        self._cited = cited_files(self._db, cited) if query.borrowed_from else {}
+        if it := meant(query, self._cited):
+            self._steps.append(SearchStep("Question", f"about {it.qualified_name}, which the last answer cited", 0.0))
+        self._query = resolved(query, self._cited)
         self._frequencies = self._index.frequencies([*self._query.terms, *self._query.stems])
 
     def run(self, limit: int, further: float) -> SearchResult:
@@ -139,12 +141,11 @@ class Search:
         said = {
             "error": "read as an error message",
             "path": "read as a path",
-            "symbol": "read as a name",
             "overview": "read as a question about the whole",
         }.get(self._query.kind)
         if self._query.language:
             said = f"asked in {LANGUAGES[self._query.language]}: by names, and by meaning where there are vectors"
-        if said and self._query.kind != "symbol":
+        if said:
             self._steps.append(SearchStep("Question", said, 0.0))
         if restricted := str(self._filters):
             self._steps.append(SearchStep("Filters", restricted, 0.0))
@@ -164,7 +165,7 @@ class Search:
 
         found += self._look(references)
         if self._query.points_at == "file" and self._cited:
-            found.append(Place(next(reversed(self._cited)), 0, "cited"))
+            found.append(Place([*self._cited][-1], 0, "cited"))
         return found, subjects
 
     def _look(self, look: Callable[[], Told | None]) -> tuple[Place, ...]:
@@ -173,48 +174,6 @@ class Search:
             return ()
         self._steps.append(SearchStep(told.name, told.detail, (time.perf_counter() - started) * 1000))
         return told.places
-
-    def _cited_files(self, cited: Sequence[Cited]) -> dict[int, list[Defined]]:
-        """By file that the last answer cited, in the order of the citations, the definitions that it cited there."""
-        graph = CodeGraph(self._db)
-        files: dict[int, list[Defined]] = {}
-        for each in cited:
-            row = self._db.execute("SELECT id FROM files WHERE path = ?", (each.path,)).fetchone()
-            if row is None:
-                continue
-            defined = graph.of_lines(row[0], each.start_line, each.end_line)
-            # The last citation comes last.
-            files[row[0]] = [*files.pop(row[0], []), *([defined] if defined else [])]
-        return files
-
-    def _resolved(self, query: Query) -> Query:
-        """A follow-up with the names that the last answer cited; "it" and "that function" are the last of them."""
-        defined = [each for definitions in self._cited.values() for each in definitions]
-        if not defined:
-            return replace(query, subject=None, kind="plain") if query.subject and not query.subject.text else query
-        last = defined[-1]
-        is_meant = query.points_at == "definition" or query.subject is not None
-        weights = {each.qualified_name: BORROWED_WEIGHT * BORROWED_WEIGHT for each in defined}
-        weights[last.qualified_name] = BORROWED_WEIGHT if is_meant else weights[last.qualified_name]
-        names = [
-            _name_of(each, weights[each.qualified_name]) for each in {each.qualified_name: each for each in defined}.values()
-        ]
-        known = {(name.text, name.qualifier) for name in query.names}
-        terms, stems = dict(query.terms), dict(query.stems)
-        if is_meant:
-            self._steps.append(SearchStep("Question", f"about {last.qualified_name}, which the last answer cited", 0.0))
-            for term in identifier_terms(last.name):
-                terms.setdefault(term, BORROWED_WEIGHT)
-            for stem in word_stems(last.name):
-                stems.setdefault(stem, BORROWED_WEIGHT)
-        return replace(
-            query,
-            names=(*query.names, *(name for name in names if (name.text, name.qualifier) not in known)),
-            terms=terms,
-            stems=stems,
-            subject=_name_of(last, 1.0) if query.subject else None,
-            gist=f"{query.gist}\n{last.qualified_name}" if is_meant else query.gist,
-        )
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -266,11 +225,11 @@ class Search:
         """By file id, how much these chunks use what the file defines, the most used first. They are the best of the whole
         repository, whatever the scope: a test outside it tells what it tests."""
         used: dict[int, float] = defaultdict(float)
+        by_chunk = files_used_in(self._db, [hit.chunk_id for hit in best])
         for hit in best:
-            weight = (hit.score / best[0].score) ** 2 if best[0].score > 0 else 0.0
-            for file_id, sureness in files_used_in(self._db, hit.chunk_id).items():
+            for file_id, sureness in by_chunk[hit.chunk_id].items():
                 if self._scope.holds(file_id):
-                    used[file_id] += weight * sureness
+                    used[file_id] += (hit.score / best[0].score) ** 2 * sureness
         return dict(sorted(used.items(), key=lambda item: (-item[1], item[0])))
 
     def _telling_terms(self) -> dict[str, float]:
@@ -364,8 +323,7 @@ class Search:
         else:
             weights = self._mixes[mix_name(self._query, dense=bool(findings.dense))]
             if self._query.language and findings.dense:
-                weights = [weight * (_DENSE_SHARE_OF_OTHER_LANGUAGES if name == "dense" else 1.0)
-                           for name, weight in zip(FEATURES, weights, strict=True)]  # fmt: skip
+                weights = with_more_say(weights, "dense", _DENSE_SHARE_OF_OTHER_LANGUAGES)
             lift = _NAMED_FILE_LIFT / max(1, len(findings.lines))
             scores = [
                 score(row, weights)
@@ -510,10 +468,6 @@ class Search:
             return terms[-1] in self._frequencies
         parts = terms[:-1] if len(terms) > 1 else terms
         return terms[-1] in self._frequencies or all(part in self._frequencies for part in parts)
-
-
-def _name_of(defined: Defined, weight: float) -> Name:
-    return Name(defined.name, defined.qualified_name.removesuffix(defined.name).rstrip("."), weight)
 
 
 def _slots(values: Sequence[object]) -> str:

@@ -7,6 +7,7 @@ Among the definitions of one name a type counts more than a function, and a func
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -120,20 +121,21 @@ def uses_among(db: sqlite3.Connection, file_ids: Sequence[int]) -> dict[int, set
     return dict(uses)
 
 
-def files_used_in(db: sqlite3.Connection, chunk_id: int) -> dict[int, float]:
-    """By file id, how surely a chunk uses something that another file defines: 1 for a name that no third file defines, less
-    for one that up to three files define."""
+def files_used_in(db: sqlite3.Connection, chunk_ids: Sequence[int]) -> dict[int, dict[int, float]]:
+    """By chunk, the files that define something which the chunk uses, and how surely each: 1 for a name that no other file
+    defines, less for one that up to three files define."""
     query = """
-        SELECT DISTINCT refs.name, refs.file_id FROM chunks
+        SELECT DISTINCT chunks.id, refs.name, refs.file_id FROM chunks
         JOIN refs ON refs.file_id = chunks.file_id AND refs.line BETWEEN chunks.start_line AND chunks.end_line
-        WHERE chunks.id = ?"""
-    surest: dict[int, float] = {}
-    for name, own in db.execute(query, (chunk_id,)).fetchall():
-        definers = _definers(db, name)
-        for file_id in definers:
+        WHERE chunks.id IN (SELECT value FROM json_each(?))"""
+    named = db.execute(query, (json.dumps(list(chunk_ids)),)).fetchall()
+    definers = {name: _definers(db, name) for name in {name for _, name, _ in named}}
+    used: dict[int, dict[int, float]] = {chunk_id: {} for chunk_id in chunk_ids}
+    for chunk_id, name, own in named:
+        for file_id in definers[name]:
             if file_id != own:
-                surest[file_id] = max(surest.get(file_id, 0.0), 1 / len(definers))
-    return surest
+                used[chunk_id][file_id] = max(used[chunk_id].get(file_id, 0.0), 1 / len(definers[name]))
+    return used
 
 
 def _definers(db: sqlite3.Connection, name: str) -> list[int]:

@@ -158,4 +158,4 @@ def test_spaces_around_a_question_change_nothing(text):
 
 @given(st.text(st.sampled_from("abc./-_:1"), max_size=4000))
 def test_a_long_run_of_path_characters_is_read_in_good_time(text):
-    analyse(text)
+    assert analyse(text).text == text

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.error_message import literal_words, written_in
-from indexer.errors import PatternError
+from indexer.errors import FilterError, PatternError
 from indexer.pattern import Pattern, matches, read_pattern
 from indexer.query import Pin, analyse
 from indexer.retriever import Retriever
@@ -294,6 +294,13 @@ def test_a_pin_that_means_nothing_here_is_told_and_the_rest_is_searched(retrieve
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_language_that_no_file_is_in_is_one_sentence_that_names_those_there_are(retriever, app):
+    with pytest.raises(
+        FilterError, match=r"No file here is in the language “klingon”: keep to one of .*python.*, or to none\."
+    ):
+        retriever.search(app, "session", languages=["klingon"])
 
 
 def test_filters_keep_to_languages_and_leave_tests_out(retriever, app):

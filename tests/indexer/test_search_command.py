@@ -76,7 +76,7 @@ def test_a_line_of_json_has_the_documented_shape(small):
     assert (found["repo"], found["query"]) == ("small", "withdraw money")
     assert found["latency_ms"] > 0
     first = found["results"][0]
-    assert list(first) == ["path", "start_line", "end_line", "symbol", "score", "marked", "origins"]
+    assert list(first) == ["path", "start_line", "end_line", "symbol", "score", "origins"]
     assert (first["path"], first["start_line"], first["symbol"]) == ("bank/accounts.py", 1, "Account")
     assert [list(origin) for origin in first["origins"]] == [["signal", "rank", "score"]] * len(first["origins"])
     scores = [result["score"] for result in found["results"]]

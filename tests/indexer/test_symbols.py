@@ -52,12 +52,14 @@ def test_uses_are_told_among_the_files_that_were_asked_for_alone(database, ids):
 
 
 def test_a_chunk_uses_what_its_lines_name_in_other_files(database, ids):
-    assert symbols.files_used_in(database, chunk_of(database, ids["bank/report.py"])) == {ids["bank/ledger.py"]: 1.0}
-    assert symbols.files_used_in(database, chunk_of(database, ids["bank/accounts.py"])) == {}
+    report, accounts = (chunk_of(database, ids[path]) for path in ("bank/report.py", "bank/accounts.py"))
+    assert symbols.files_used_in(database, [report, accounts]) == {report: {ids["bank/ledger.py"]: 1.0}, accounts: {}}
+    assert symbols.files_used_in(database, []) == {}
 
 
 def test_a_name_that_many_files_define_tells_nothing(database, ids):
-    assert symbols.files_used_in(database, chunk_of(database, ids["use.py"])) == {}
+    using = chunk_of(database, ids["use.py"])
+    assert symbols.files_used_in(database, [using]) == {using: {}}
 
 
 def test_a_file_is_referred_to_by_each_name_that_others_use(database, ids):

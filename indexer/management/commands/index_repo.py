@@ -28,6 +28,7 @@ from rich.progress import Progress as ProgressBar
 
 from indexer.errors import IndexerError, RepositoryBusy, SourceError
 from indexer.jobs import OnProgress, run_now
+from indexer.management.command_line import BAD_USAGE
 from indexer.models import Repository, Snapshot
 from indexer.snapshot import MANIFEST
 from indexer.source import is_url
@@ -35,7 +36,6 @@ from indexer.types import BuildReport, Progress
 from indexer.vector_index import faiss_problem
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-BAD_USAGE = 2
 _BUSY_POLL_S = 1.0
 _STAGES = {
     "reading": "Reading the source",

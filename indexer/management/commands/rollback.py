@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
-from indexer.errors import IndexerError
+from indexer.management.command_line import BAD_USAGE, told_in_a_sentence
 from indexer.models import Repository
 from indexer.rollback import Kept, kept_snapshots, roll_back
-
-BAD_USAGE = 2
 
 
 class Command(BaseCommand):
@@ -25,16 +22,12 @@ class Command(BaseCommand):
     def handle(self, *, name: str, to: str, as_list: bool, **options: Any) -> None:
         if as_list and to:
             raise CommandError("Give either --list or --to.", returncode=BAD_USAGE)
-        try:
+        with told_in_a_sentence():
             repository = Repository.objects.named(name)
             if as_list:
                 self.stdout.write("\n".join(_line(kept) for kept in kept_snapshots(repository)) or "No snapshot is kept.")
             else:
                 self.stdout.write(f"{name} is now at {_line(roll_back(repository, to))}")
-        except IndexerError as error:
-            raise CommandError(str(error)) from error
-        except DatabaseError as error:
-            raise CommandError(f"The database can't be read ({error}): run `manage.py prepare` first.") from error
 
 
 def _line(kept: Kept) -> str:

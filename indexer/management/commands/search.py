@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from indexer.code_graph import CodeGraph
 from indexer.errors import IndexerError
 from indexer.freshness import freshness
-from indexer.models import Repository, Snapshot
+from indexer.management.command_line import BAD_USAGE, language_name, live_snapshot, told_in_a_sentence
+from indexer.models import Snapshot
 from indexer.query import Name, name_in
 from indexer.retriever import Retriever
 from indexer.snapshot import SnapshotReader
 from indexer.types import Passage, SearchResult
 
-BAD_USAGE = 2
 _LINES_SHOWN = 12
 
 
@@ -61,7 +59,7 @@ class Command(BaseCommand):
         if query is not None and not query.strip():
             raise CommandError("The query is empty: ask for something.", returncode=BAD_USAGE)
         texts = [query] if query is not None else list(_read_queries(str(queries)))
-        snapshot = _snapshot(name)
+        snapshot = live_snapshot(name)
         retriever = Retriever(device=settings.FAISS_DEVICE)
         try:
             for text in texts:
@@ -82,11 +80,8 @@ class Command(BaseCommand):
 
     def _list(self, name: str, kind: str, symbol: str, as_json: bool) -> None:
         """Print who defines, uses or calls a name, a line each."""
-        try:
-            with SnapshotReader(_snapshot(name).directory) as reader:
-                entries = LISTS[kind](CodeGraph(reader.connection), name_in(symbol))
-        except IndexerError as error:
-            raise CommandError(str(error)) from error
+        with told_in_a_sentence(), SnapshotReader(live_snapshot(name).directory) as reader:
+            entries = LISTS[kind](CodeGraph(reader.connection), name_in(symbol))
         for entry in entries:
             self.stdout.write(json.dumps({"repo": name, **entry}, ensure_ascii=False) if as_json else _line_of(entry))
         if not entries and not as_json:
@@ -140,15 +135,6 @@ def _line_of(entry: Mapping[str, Any]) -> str:
     return f"{told}  (may mean another definition of this name)" if entry.get("ambiguous") else told
 
 
-def language_name(text: str) -> str:
-    """A language as an index names it; for an option of a command."""
-    from indexer.languages import LANGUAGES
-
-    if (name := text.strip().lower()) not in LANGUAGES:
-        raise ArgumentTypeError(f"there is no language {text!r}; use one of {', '.join(sorted(LANGUAGES))}")
-    return name
-
-
 def _wishes(options: Mapping[str, Any]) -> dict[str, Any]:
     wishes = {wish: options[wish] for wish in ("limit", "scope", "tests", "vectors")}
     return {"languages": options["language"], "files_first": True, **wishes}
@@ -181,16 +167,6 @@ def _query_in(line: str, place: str) -> str:
     return query
 
 
-def _snapshot(name: str) -> Snapshot:
-    """As an administrator sees it: who may run this may read the database anyway."""
-    try:
-        return Repository.objects.visible_to(User(is_superuser=True)).live_snapshot_of(name)
-    except IndexerError as error:
-        raise CommandError(str(error)) from error
-    except DatabaseError as error:
-        raise CommandError(f"The database can't be read ({error}): run `manage.py prepare` first.") from error
-
-
 def _coverage(result: SearchResult) -> str:
     share = 100 * result.embedded // result.chunks
     return f"Vectors so far: {result.embedded:,} of {result.chunks:,} chunks ({share} %)."
@@ -213,7 +189,6 @@ def _as_json(passage: Passage) -> dict[str, Any]:
         "end_line": passage.end_line,
         "symbol": passage.symbol,
         "score": passage.score,
-        "marked": list(passage.marked),
         "origins": [
             {"signal": origin.signal, "rank": origin.rank, "score": round(origin.score, 4)} for origin in passage.origins
         ],
