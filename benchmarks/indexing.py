@@ -18,15 +18,13 @@ import resource
 import shutil
 import subprocess
 import time
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.machine import machine
-from indexer.build import BuildRequest, Hooks, build_snapshot
-from indexer.errors import BuildCancelled
+from indexer.benchmark import build, request_of
 from indexer.snapshot import read_manifest
 
 # Everything but the embedding of semble.index.create.create_index_from_path, which a model of one dimension stands for.
@@ -104,30 +102,17 @@ def index(folder: Path) -> tuple[Run, float]:
 
 
 def _build(source: Path, place: Path, previous: Path | None) -> tuple[Path, Run]:
-    published: list[Path] = []
-    request = BuildRequest(
-        repository=source.name,
-        source=str(source),
-        ref="",
-        snapshot=str(uuid.uuid4()),
-        root=place / "index",
-        clone_root=place / "clones",
-        cache=place / "embeddings.sqlite3",
-        previous=previous,
-    )
+    request = replace(request_of(source, place / "index"), previous=previous)
     started, used = time.perf_counter(), _user_seconds()
     ended = 0.0
 
-    def note(directory: Path) -> None:
+    def note() -> None:
         nonlocal ended
         ended = time.perf_counter()
-        published.append(directory)
 
-    try:
-        build_snapshot(request, Hooks(published=note, cancelled=lambda: bool(published)))
-    except BuildCancelled:
-        manifest = read_manifest(published[0])
-    return published[0], Run(manifest.files, manifest.chunks, ended - started, _user_seconds() - used)
+    snapshot = build(request, published=note)
+    manifest = read_manifest(snapshot)
+    return snapshot, Run(manifest.files, manifest.chunks, ended - started, _user_seconds() - used)
 
 
 def _user_seconds() -> float:

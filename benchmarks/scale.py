@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import threading
 import time
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from indexer.build import BuildRequest, Hooks, build_snapshot
-from indexer.errors import BuildCancelled
+from benchmarks.machine import machine
+from indexer.benchmark import build, request_of
 from indexer.snapshot import read_manifest
 from indexer.types import Progress
 
@@ -33,7 +31,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two lines (default: 10)")
     parser.add_argument("--processes", type=int, default=0, help="parsing processes (default: one a core, at most 8)")
     options = parser.parse_args()
-    print(f"machine  {os.cpu_count()} cores, {platform.machine()}; Python {platform.python_version()}")
+    print(f"machine  {machine()}")
     with TemporaryDirectory() as place:
         measure(options.folder.resolve(), Path(place), options.every, options.processes)
 
@@ -74,57 +72,52 @@ def children_of(process: int) -> list[int]:
     return [int(child) for task in Path(f"/proc/{process}/task").iterdir() for child in (task / "children").read_text().split()]
 
 
-def measure(folder: Path, place: Path, every: float, processes: int) -> None:
-    memory = Memory()
-    latest = Progress("reading", 0, 0)
-    ended = threading.Event()
-    started = time.monotonic()
+class Watch:
+    """A thread that looks at the memory every second, and prints a line every few."""
 
-    def progress(step: Progress) -> None:
-        nonlocal latest
-        latest = step
+    def __init__(self, memory: Memory, every: float) -> None:
+        self.step = Progress("reading", 0, 0)
+        self.started = time.monotonic()
+        self._memory = memory
+        self._every = every
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
 
-    def watch() -> None:
-        before, at = Progress("reading", 0, 0), started
-        tick = min(every, 1.0)
-        next_line = started + every
-        while not ended.wait(tick):
-            own, children = memory.look()
-            now = time.monotonic()
-            if now < next_line:
+    def progress(self, step: Progress) -> None:
+        self.step = step
+
+    def _run(self) -> None:
+        before, at, due = self.step, self.started, self.started + self._every
+        while not self._ended.wait(min(self._every, 1.0)):
+            own, children = self._memory.look()
+            now, step = time.monotonic(), self.step
+            if now < due:
                 continue
-            step = latest
             rate = (step.done - before.done) / (now - at) if step.stage == before.stage else 0.0
             print(
-                f"{now - started:7.0f} s  {step.stage:10} {step.done:7,} of {step.total:7,}  {rate:6.0f} a second"
+                f"{now - self.started:7.0f} s  {step.stage:10} {step.done:7,} of {step.total:7,}  {rate:6.0f} a second"
                 f"  builder {own / MIB:6.0f} MiB, parsers {children / MIB:6.0f} MiB",
                 flush=True,
             )
-            before, at, next_line = step, now, now + every
+            before, at, due = step, now, now + self._every
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    published: list[Path] = []
-    request = BuildRequest(
-        repository=folder.name,
-        source=str(folder),
-        ref="",
-        snapshot=str(uuid.uuid4()),
-        root=place / "index",
-        clone_root=place / "clones",
-        cache=place / "embeddings.sqlite3",
-        parse_processes=processes,
-    )
-    try:
-        build_snapshot(request, Hooks(published=published.append, progress=progress, cancelled=lambda: bool(published)))
-    except BuildCancelled:
-        seconds = time.monotonic() - started
-    finally:
-        ended.set()
-        watcher.join()
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def measure(folder: Path, place: Path, every: float, processes: int) -> None:
+    memory = Memory()
+    with Watch(memory, every) as watch:
+        snapshot = build(request_of(folder, place, parse_processes=processes), progress=watch.progress)
+        seconds = time.monotonic() - watch.started
     memory.look()
-    manifest = read_manifest(published[0])
-    size = sum(path.stat().st_size for path in published[0].iterdir())
+    manifest = read_manifest(snapshot)
+    size = sum(path.stat().st_size for path in snapshot.iterdir())
     print(
         f"\n{folder.name}: {manifest.files:,} files, {manifest.chunks:,} chunks, {manifest.definitions:,} definitions"
         f" searchable after {seconds:,.0f} s ({manifest.files / seconds:.0f} files a second); {size / MIB:,.0f} MiB on disk"

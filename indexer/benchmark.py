@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.errors import BuildCancelled, SourceError
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, judge
 from indexer.retriever import Retriever
-from indexer.types import Passage
+from indexer.types import Passage, Progress
 
 # Distinct files and passages are both judged by their first ten; a file has at most five passages.
 PASSAGES = 30
@@ -60,27 +60,45 @@ def index_source(
     folder = sources / repository.name
     if not folder.is_dir():
         raise SourceError(f"{folder} is not there: the sources need one folder for each repository of the dataset.")
-    root = index / repository.name
-    published: list[Path] = []
-    request = BuildRequest(
-        repository=repository.name,
+    request = request_of(folder, index, embedder=embedder, parse_processes=parse_processes)
+    return build(replace(request, previous=_latest(request.root)), vectors=vectors)
+
+
+def request_of(folder: Path, index: Path, *, embedder: str = "minilm", parse_processes: int = 0) -> BuildRequest:
+    """How to index a folder, with everything that is kept of it under `index`."""
+    return BuildRequest(
+        repository=folder.name,
         source=str(folder.resolve()),
         ref="",
         snapshot=str(uuid.uuid4()),
-        root=root,
+        root=index / folder.name,
         clone_root=index / "clones",
         cache=index / "embeddings.sqlite3",
         embedder=embedder,
-        previous=_latest(root),
         parse_processes=parse_processes,
     )
+
+
+def build(
+    request: BuildRequest,
+    *,
+    vectors: bool = False,
+    published: Callable[[], None] = lambda: None,
+    progress: Callable[[Progress], None] = lambda step: None,
+) -> Path:
+    """The snapshot of a build. Without vectors a build is over as soon as it can be searched, when `published` is called."""
+    directories: list[Path] = []
+
+    def note(directory: Path) -> None:
+        published()
+        directories.append(directory)
+
     try:
-        # Without vectors a build is over as soon as its snapshot can be searched.
-        build_snapshot(request, Hooks(published=published.append, cancelled=lambda: bool(published) and not vectors))
+        build_snapshot(request, Hooks(note, progress, cancelled=lambda: bool(directories) and not vectors))
     except BuildCancelled:
-        if not published:
+        if not directories:
             raise
-    return published[-1]
+    return directories[-1]
 
 
 def _latest(root: Path) -> Path | None:
