@@ -34,7 +34,8 @@ from assistant.chat_model import (
     http_client,
 )
 from assistant.circles import Circles
-from assistant.citations import Citation, CitationReader, denies
+from assistant.citations import Citation, CitationReader
+from assistant.claims import denies
 from assistant.endpoints import EMBEDDED_START_S, endpoints_for, ready_model, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
 from assistant.intent import Decision, choose_route

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from assistant.citations import MARK
+from assistant.sentences import MARK
 
 
 class Circles:

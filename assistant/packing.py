@@ -20,7 +20,7 @@ from typing import Any
 from assistant.answer_log import Turn
 from assistant.catalogue import Family
 from assistant.chat_model import Message
-from assistant.citations import Evidence
+from assistant.code_names import Evidence
 from assistant.errors import ContextOverflow
 from assistant.prompts import (
     code_messages,

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Sequence
 
 from assistant.catalogue import Family
 from assistant.chat_model import Message
-from assistant.citations import Evidence, Mark, Scanner
+from assistant.code_names import Evidence
+from assistant.sentences import Mark, Scanner
 
 CODE_SYSTEM = """\
 You answer questions about a code repository, using only the numbered passages of it that come with the question.

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.citations import MARK, Citation, CitationReader, Evidence, best_match, find, names_in, numbers_in
+from assistant.citations import Citation, CitationReader
+from assistant.claims import best_match
+from assistant.code_names import Evidence, find, names_in
+from assistant.sentences import MARK, numbers_in
 
 SESSION = Evidence(
     1,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assistant.catalogue import FAMILIES, OTHER, Family, family_of
 from assistant.chat_model import Message
-from assistant.citations import Evidence
+from assistant.code_names import Evidence
 from assistant.prompts import (
     EXAMPLES,
     absent,

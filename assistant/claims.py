@@ -1,0 +1,144 @@
+"""Whether the lines that a stretch of prose cites hold what it names or quotes, and which passage does when it cites none.
+
+* Words are verified when they name code and all of the names occur in the cited lines (or in their path and symbol). Words
+  that name none are verified when a run of QUOTED_WORDS of them stands in the lines: they quote, as answers from
+  documentation do. Several passages cited in one place share the names: together they must hold all, and each at least one.
+* Words that cite nothing are matched to a passage when that one alone holds every name in them, or alone holds what they
+  quote. Rather no match than a wrong one: they have to name something distinctive, and to share words with the passage.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from assistant.code_names import CODE_SPAN, IDENTIFIER, TRIVIAL, Evidence, Found, find, names_in
+from assistant.sentences import MARK
+
+State = Literal["pending", "verified", "unverified"]
+_DENIAL = re.compile(
+    r"\b(?:(?:do|does|did)(?: not|n't|n’t) (?:show|contain|mention|hold|say|include|provide|specify|define|describe|cover)"
+    r"|(?:is|are)(?: not|n't|n’t) (?:shown|mentioned|defined|described|provided|found|included|covered)"
+    r"|no (?:information|evidence|mention))\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[a-z]{4,}")
+# Shorter runs of words are the same by chance.
+QUOTED_WORDS = 6
+_QUOTED_WORD = re.compile(r"\w+")
+# A sentence that names one thing must share this part of its longer words with the passage to be matched to it.
+MATCHED_WORDS = 0.3
+
+Checked = tuple[State, tuple[Found, ...], tuple[str, ...], str]
+
+
+def check(prose: str, cited: Sequence[Evidence], given: Mapping[int, Evidence]) -> dict[int, Checked]:
+    """Each cited passage's number → (state, found, missing, reason). `given`: all passages, to tell where a name is instead."""
+    names = names_in(MARK.sub(" ", prose))
+    if set(names) <= TRIVIAL:
+        quotes = {number: quoted_in(prose, passage) for number, passage in given.items()}
+        return {evidence.number: _judge_quote(evidence.number, quotes) for evidence in cited}
+    lines = {evidence.number: found_in(prose, evidence) for evidence in cited}
+    somewhere = {found.name for founds in lines.values() for found in founds}
+    missing = tuple(name for name in names if name not in somewhere)
+    return {number: _judge(number, names, found, missing, given) for number, found in lines.items()}
+
+
+def found_in(prose: str, evidence: Evidence) -> tuple[Found, ...]:
+    lines = [(name, find(name, evidence)) for name in names_in(MARK.sub(" ", prose))]
+    return tuple(Found(name, line) for name, line in lines if line is not None)
+
+
+def quoted_in(prose: str, evidence: Evidence) -> Found | None:
+    """The longest run of words that stands in the passage too, whatever is between the words, if it is long enough."""
+    words = _plain_words(MARK.sub(" ", prose))
+    there = f" {' '.join(_plain_words(evidence.text))} "
+    runs = (words[start : start + QUOTED_WORDS] for start in range(len(words) - QUOTED_WORDS + 1))
+    if not any(f" {' '.join(run)} " in there for run in runs):
+        return None
+    places = list(_QUOTED_WORD.finditer(evidence.text))
+    run = difflib.SequenceMatcher(None, words, [word[0].lower() for word in places], autojunk=False).find_longest_match()
+    first, last = places[run.b], places[run.b + run.size - 1]
+    quote = " ".join(evidence.text[first.start() : last.end()].split())
+    return Found(quote, evidence.start_line + evidence.text.count("\n", 0, first.start()))
+
+
+@functools.lru_cache(maxsize=1000)
+def _plain_words(text: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _QUOTED_WORD.findall(text))
+
+
+def _judge_quote(number: int, quotes: Mapping[int, Found | None]) -> Checked:
+    """quotes: what the words quote from each passage."""
+    quote = quotes[number]
+    if quote is not None:
+        return "verified", (quote,), (), f"Its words stand in these lines: “{quote.name[:120]}”."
+    elsewhere = [str(other) for other, found in quotes.items() if found is not None]
+    if elsewhere:
+        return "unverified", (), (), f"Its words don't stand in these lines, but in passage {elsewhere[0]}."
+    return "unverified", (), (), "The words before it name no code that could be looked up in these lines."
+
+
+def _judge(
+    number: int, names: Sequence[str], found: tuple[Found, ...], missing: tuple[str, ...], given: Mapping[int, Evidence]
+) -> Checked:
+    if missing:
+        elsewhere = [passage.number for passage in given.values() if all(find(name, passage) is not None for name in missing)]
+        where = f", but in passage {elsewhere[0]}" if elsewhere and elsewhere[0] != number else ""
+        return "unverified", found, missing, f"Names {listed(missing)}, which isn't in these lines{where}."
+    if not found:
+        return "unverified", (), tuple(names), f"Names {listed(names)}, which is in the passage cited beside it."
+    return "verified", found, (), _verified_reason(found)
+
+
+def _verified_reason(found: Sequence[Found]) -> str:
+    return f"Named in the answer and found: {listed([item.name for item in found])}."
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name[:60]}`" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def best_match(prose: str, evidence: Sequence[Evidence]) -> Evidence | None:
+    """The one passage that a stretch of prose tells of, or None when it isn't certain.
+
+    Every name must occur there. Where several passages have them all, it is the one whose symbol is named.
+    """
+    names = names_in(MARK.sub(" ", prose))
+    if prose.startswith("#") or _DENIAL.search(prose):
+        return None
+    if not names:
+        quoting = [passage for passage in evidence if quoted_in(prose, passage) is not None]
+        return quoting[0] if len(quoting) == 1 else None
+    if not any(map(_is_distinctive, names)):
+        return None
+    holding = [passage for passage in evidence if all(find(name, passage) is not None for name in names)]
+    if len(holding) > 1:
+        holding = [passage for passage in holding if _names_symbol(names, passage)]
+    if len(holding) != 1 or (len(names) < 2 and _shared_words(prose, holding[0]) < MATCHED_WORDS):
+        return None
+    return holding[0]
+
+
+def denies(text: str) -> bool:
+    """Whether an answer says itself that the passages don't hold it."""
+    return _DENIAL.search(text) is not None
+
+
+def _is_distinctive(name: str) -> bool:
+    return len(name) >= 5 or any(not character.isalnum() for character in name)
+
+
+def _names_symbol(names: Sequence[str], evidence: Evidence) -> bool:
+    last = IDENTIFIER.findall(evidence.symbol)[-1:]
+    return any(IDENTIFIER.findall(name)[-1:] == last for name in names) and bool(last)
+
+
+def _shared_words(prose: str, evidence: Evidence) -> float:
+    """The part of the sentence's longer words whose first five letters begin some word of the passage."""
+    words = {word[:5] for word in _WORD.findall(CODE_SPAN.sub(" ", prose).lower())}
+    there = {word[:5] for word in _WORD.findall(f"{evidence.symbol} {evidence.text}".lower())}
+    return len(words & there) / len(words) if words else 0.0

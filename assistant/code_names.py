@@ -1,0 +1,94 @@
+"""What a stretch of prose names of the code, and where a passage holds it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One passage as the model saw it: `text` is what stands on `start_line` to `end_line` of `path`."""
+
+    number: int
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    name: str
+    line: int
+
+
+CODE_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_QUOTE = re.compile(r"[\"“]([^\"“”`]{3,80})[\"”]")
+_PATH = re.compile(r"(?<![\w./-])[\w.-]+(?:/[\w.-]+)+(?<![.-])|(?<![\w./-])[\w-]+\.(?:[a-z]{1,4}|toml|json|yaml|html)(?![\w(])")
+IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_DOTTED = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+(?:\(\))?|(?<![\w.])[A-Za-z_]\w*\(\)")
+# Words in prose that only code has: an underscore inside, a capital after a small letter, or digits after letters (sha1).
+_BARE = re.compile(r"(?<![\w.])(?:[A-Za-z]\w*_\w+|[A-Za-z]{2,}\d\w*|_\w+|[A-Za-z]*[a-z][A-Z]\w*|[A-Z][A-Z]+[a-z]\w+)(?!\w)")
+# What occurs in nearly every passage proves nothing by itself.
+TRIVIAL = frozenset(
+    {"None", "True", "False", "null", "nil", "true", "false", "undefined", "self", "this", "return", "if", "def"}
+)
+_NOT_NAMES = frozenset({"e.g", "i.e", "JavaScript", "TypeScript", "GitHub", "PostgreSQL", "GraphQL", "OAuth", "YouTube"})
+
+
+@functools.lru_cache(maxsize=2000)
+def names_in(prose: str) -> tuple[str, ...]:
+    """The code that a stretch of prose names, in the order of its kinds: code spans, quotes, paths, identifiers.
+
+    A span is one name; "`a.b()`" is what stands between the backticks.
+    """
+    names: list[str] = []
+
+    def take(pattern: re.Pattern[str], group: int, rest: str) -> str:
+        names.extend(match[group].strip() for match in pattern.finditer(rest))
+        return pattern.sub(" ", rest)
+
+    rest = take(CODE_SPAN, 2, prose)
+    for quote in _QUOTE.finditer(rest):
+        if re.search(r"[^A-Za-z]", quote[1]):
+            names.append(quote[1].strip())
+    rest = _QUOTE.sub(" ", rest)
+    for pattern in (_PATH, _DOTTED, _BARE):
+        rest = take(pattern, 0, rest)
+    return tuple(dict.fromkeys(name for name in names if name not in _NOT_NAMES and re.search(r"\w", name)))
+
+
+def find(name: str, evidence: Evidence) -> int | None:
+    """The line where `name` occurs in the passage, or None. All of its identifiers have to, if it doesn't as it stands.
+
+    `Session.get` is found where "Session.get" is, or where `get` is written and `Session` is, be that in the symbol.
+    """
+    if "/" in name and ("/" + evidence.path).endswith("/" + name.lstrip("./")):
+        return evidence.start_line
+    if (line := _line_of(name, evidence)) is not None:
+        return line
+    if name == evidence.path.rpartition("/")[2]:
+        return evidence.start_line
+    parts = IDENTIFIER.findall(_without_literals(name)) if "/" not in name else []
+    lines = [_line_of(part, evidence) or _in_symbol(part, evidence) for part in parts]
+    return lines[-1] if lines and None not in lines else None
+
+
+def _line_of(name: str, evidence: Evidence) -> int | None:
+    left = r"(?<!\w)" if name[:1].isalnum() or name[:1] == "_" else ""
+    right = r"(?!\w)" if name[-1:].isalnum() or name[-1:] == "_" else ""
+    words = r"\s+".join(re.escape(word) for word in name.split())
+    found = re.search(left + words + right, evidence.text)
+    return evidence.start_line + evidence.text.count("\n", 0, found.start()) if found else None
+
+
+def _in_symbol(name: str, evidence: Evidence) -> int | None:
+    return evidence.start_line if name in IDENTIFIER.findall(evidence.symbol) else None
+
+
+def _without_literals(code: str) -> str:
+    """`get("user", None)` names get and None; what its strings hold is checked only when the whole of it occurs."""
+    return re.sub(r"\"[^\"]*\"|'[^']*'", " ", code)
