@@ -27,6 +27,7 @@ from indexer.query import analyse
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Candidate, Search
 from indexer.snapshot import SnapshotReader, in_use
+from indexer.turns import Turns
 from indexer.types import Cited, Filters, SearchResult
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class _OpenSnapshot:
 
 
 class Retriever:
-    """Searches snapshots; threads may share it.
+    """Searches snapshots; threads may share it, and take turns (`indexer.turns`).
 
     embedder: makes the query's vector when a snapshot was embedded with it; other snapshots get the embedder that their
     manifest names. device: where FAISS searches, "auto", "cpu" or "gpu". mixes: the reranker's weights, if not the shipped.
@@ -63,6 +64,7 @@ class Retriever:
         self._mixes = mixes or shipped_mixes()
         self._snapshots: OrderedDict[Path, _OpenSnapshot] = OrderedDict()
         self._lock = threading.Lock()
+        self._turns = Turns()
 
     def problem(self) -> str | None:
         """Why vectors can't be searched on this machine, in one sentence, or None. A worker asks when it starts."""
@@ -97,7 +99,7 @@ class Retriever:
         PatternError where the query is a regular expression that can't be used.
         """
         further = FURTHER_PASSAGE_SHARE_LISTED if files_first else FURTHER_PASSAGE_SHARE
-        with self._open(snapshot_dir) as snapshot:
+        with self._open(snapshot_dir) as snapshot, self._turns.turn():
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
             filters = Filters(scope, tuple(languages), tests)
             search = Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited)
@@ -106,7 +108,7 @@ class Retriever:
 
     def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> list[Candidate]:
         """The files that were ranked for a query, best first, with their features: what training and explanations need."""
-        with self._open(snapshot_dir) as snapshot:
+        with self._open(snapshot_dir) as snapshot, self._turns.turn():
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
             return Search(snapshot.reader, analyse(query), Filters(scope), nearest, self._mixes).ranked()
 
@@ -147,8 +149,9 @@ class Retriever:
 
     def _nearest(self, snapshot: _OpenSnapshot, text: str, count: int, chunks: IdRange | None, files: IdRange | None) -> Near:
         """What is nearest to a text. Raises EmbedderError or VectorIndexError."""
-        vector = self._embedder(snapshot.reader.manifest.embedder).encode_query(text)
-        return snapshot.vectors.search(vector, count, chunks, files)
+        with self._turns.aside():
+            vector = self._embedder(snapshot.reader.manifest.embedder).encode_query(text)
+            return snapshot.vectors.search(vector, count, chunks, files)
 
     def _embedder(self, name: str) -> Embedder:
         with self._lock:
