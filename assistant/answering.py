@@ -36,8 +36,9 @@ from assistant.chat_model import (
 from assistant.circles import Circles
 from assistant.citations import Citation, CitationReader
 from assistant.claims import denies
-from assistant.endpoints import EMBEDDED_START_S, endpoints_for, ready_model, timeouts
+from assistant.endpoints import endpoints_for, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
+from assistant.fallback import EMBEDDED_START_S, Caller
 from assistant.intent import Decision, choose_route
 from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
 from assistant.prompts import CLOSEST, NOTHING_FOUND, UNVERIFIED, absent, fence_mark
@@ -109,22 +110,35 @@ async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
 async def _ask_model(story: Story, embedded_start_s: float) -> None:
     endpoints = endpoints_for(story.decision.route, story.job.requested_model)
     await story.route(endpoints[0].name)
+    told = endpoints[0].name
+
+    async def write(model: OpenAIChatModel, instead_of: ModelError | None) -> None:
+        nonlocal told
+        if model.info.name != told or instead_of:
+            told = model.info.name
+            await story.route(told, model.info.demonstration, str(instead_of or ""))
+        await _write_or_pack_smaller(story, model)
+
     async with http_client(timeouts()) as client:
+        waiting = _Waiting(story, endpoints[0])
+        caller = Caller(client, endpoints, waiting, lambda: story.has_begun, embedded_start_s=embedded_start_s)
         try:
-            model = await ready_model(client, endpoints, _Waiting(story, endpoints[0]), embedded_start_s)
+            await caller.call(write)
         except ModelError:
-            await _show_passages_early(story, endpoints[0])
+            if not story.has_passages:
+                await _show_passages_early(story, endpoints[0])
             raise
-        if model.info.name != endpoints[0].name:
-            await story.route(model.info.name, model.info.demonstration)
-        limits = _limits(model.info, model.endpoint)
-        try:
-            await _write(story, model, limits)
-        except ContextOverflow as overflow:
-            if story.first_token_ms is not None:
-                raise
-            logger.info("answer %s: the prompt is too long after all, packing it smaller", story.job.answer_id)
-            await _write(story, model, limits.shrunk(_shrink(overflow)))
+
+
+async def _write_or_pack_smaller(story: Story, model: OpenAIChatModel) -> None:
+    limits = _limits(model.info, model.endpoint)
+    try:
+        await _write(story, model, limits)
+    except ContextOverflow as overflow:
+        if story.has_begun:
+            raise
+        logger.info("answer %s: the prompt is too long after all, packing it smaller", story.job.answer_id)
+        await _write(story, model, limits.shrunk(_shrink(overflow)))
 
 
 async def _write(story: Story, model: OpenAIChatModel, limits: Limits) -> None:
@@ -294,10 +308,16 @@ class Story:
     def __init__(self, job: AnswerJob, log: AnswerLog) -> None:
         self.job, self.log = job, log
         self.first_token_ms: float | None = None
+        self.has_passages = False
         self._began = time.monotonic()
 
     def elapsed_ms(self) -> float:
         return round((time.monotonic() - self._began) * 1000, 1)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the model has written."""
+        return self.first_token_ms is not None
 
     @functools.cached_property
     def question(self) -> Question:
@@ -321,9 +341,11 @@ class Story:
     async def status(self, stage: str, message: str, percent: int | None = None) -> None:
         await self.log.append("status", {"stage": stage, "message": message, "percent": percent})
 
-    async def route(self, model: str = "", demonstration: bool = False) -> None:
+    async def route(self, model: str = "", demonstration: bool = False, instead_of: str = "") -> None:
+        """instead_of: why this model answers in another's place, in one sentence."""
         route = {"route": self.decision.route, "reason": self.decision.reason}
-        await self.log.append("route", {**route, "model": model, "demonstration": demonstration})
+        model_told = {"model": model, "demonstration": demonstration, "instead_of": instead_of}
+        await self.log.append("route", {**route, **model_told})
 
     async def passages(self, chosen: Sequence[Chosen], prompt: Prompt | None = None) -> None:
         """A later entry replaces an earlier one: a prompt may have to be packed again."""
@@ -344,6 +366,7 @@ class Story:
             "passages": [one.as_json() for one in chosen],
             "budget": prompt.budget_json() if prompt else None,
         }
+        self.has_passages = True
         await self.log.append("passages", entry)
 
     async def admit_missing_words(self, *, goes_on: bool) -> None:

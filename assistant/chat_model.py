@@ -39,6 +39,7 @@ from assistant.errors import (
     ModelRejected,
     ModelTimeout,
     ModelUnreachable,
+    NotServed,
     StreamBroken,
 )
 
@@ -364,7 +365,7 @@ def _chosen(endpoint: Endpoint, answer: Mapping[str, Any]) -> ModelInfo:
     if not names:
         raise ModelRejected(f"{endpoint.url} serves no model; start it with one.")
     if endpoint.name and endpoint.name not in names:
-        raise ModelRejected(f"{endpoint.url} does not serve {endpoint.name}; it has {', '.join(names[:5])}.")
+        raise NotServed(f"{endpoint.url} does not serve {endpoint.name}; it has {', '.join(names[:5])}.")
     model = served[names.index(endpoint.name)] if endpoint.name else served[0]
     return ModelInfo(str(model["id"]), endpoint.context_tokens or _context_of(model), is_demonstration(str(model["id"])))
 

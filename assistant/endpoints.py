@@ -1,8 +1,9 @@
-"""Which model server answers a route, and whether it is ready.
+"""Which model servers answer a route, and whether they are ready.
 
 Code questions go to SEXTANT_CODE_MODEL_URL, or to the embedded server; general ones to SEXTANT_GENERAL_MODEL_URL, or to
-wherever code questions go. The answerer watches both and writes what it sees into ModelEndpoint rows, because the web process
-asks no model server: about every second while a model is not ready, and every ten seconds once it is.
+wherever code questions go; each route has a fallback (assistant/fallback.py). The answerer watches both routes and writes what
+it sees into ModelEndpoint rows, because the web process asks no model server: about every second while a model is not ready,
+and every ten seconds once it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import httpx
@@ -19,8 +20,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from assistant.chat_model import Endpoint, ModelInfo, OpenAIChatModel, Timeouts, connect, describe, http_client
-from assistant.errors import ModelError, ModelLoading, ModelRejected, ModelUnreachable
+from assistant.chat_model import Endpoint, ModelInfo, Timeouts, describe, http_client
+from assistant.errors import ModelError, ModelLoading, ModelUnreachable
 from assistant.models import ModelEndpoint
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ POLL_READY_S = 10.0
 RENEW_S = 3.0
 # For the same reason a server that hangs is given up soon; it is asked twice in a look.
 LOOK_TIMEOUTS = Timeouts(connect_s=3.0, metadata_s=3.0)
-# How long the embedded server may refuse connections before that is a failure: it is started beside us, or again.
-EMBEDDED_START_S = 10.0
 
 
 def timeouts() -> Timeouts:
@@ -54,67 +53,51 @@ def timeouts_of(endpoint: Endpoint) -> Timeouts:
 def endpoint_for(route: str) -> Endpoint:
     """Where questions of a route go. Raises ModelUnreachable when no model is set up for it."""
     if route == "general" and settings.GENERAL_MODEL_URL:
-        return Endpoint(
-            _without_v1(settings.GENERAL_MODEL_URL),
-            settings.GENERAL_MODEL_NAME,
-            settings.GENERAL_MODEL_API_KEY,
-            settings.GENERAL_MODEL_CONTEXT,
-        )
+        return _from_settings("GENERAL_MODEL")
     if settings.CODE_MODEL_URL:
-        return Endpoint(
-            _without_v1(settings.CODE_MODEL_URL),
-            settings.CODE_MODEL_NAME,
-            settings.CODE_MODEL_API_KEY,
-            settings.CODE_MODEL_CONTEXT,
-        )
+        return _from_settings("CODE_MODEL")
     if settings.EMBEDDED_MODEL == "off":
         raise ModelUnreachable(NO_MODEL)
     return Endpoint(f"http://{settings.EMBEDDED_HOST}:{settings.EMBEDDED_PORT}", embedded=True)
 
 
-def _without_v1(url: str) -> str:
-    return url.rstrip("/").removesuffix("/v1").rstrip("/")
+def fallback_for(route: str) -> Endpoint | None:
+    """Who answers a route's questions when its own server can't: what the settings say, or the other route's model."""
+    own = f"{route.upper()}_FALLBACK"
+    if getattr(settings, f"{own}_URL") == "off":
+        return None
+    if getattr(settings, f"{own}_URL"):
+        return _from_settings(own)
+    try:
+        return endpoint_for(_other(route))
+    except ModelUnreachable:
+        return None
+
+
+def _from_settings(prefix: str) -> Endpoint:
+    url, name, key, context = (getattr(settings, f"{prefix}_{part}") for part in ("URL", "NAME", "API_KEY", "CONTEXT"))
+    return Endpoint(url.rstrip("/").removesuffix("/v1").rstrip("/"), name, key, context)
+
+
+def _other(route: str) -> str:
+    return "general" if route == "code" else "code"
 
 
 def endpoints_for(route: str, model: str = "") -> list[Endpoint]:
-    """Where to ask, best first. A model that was asked for by name may be served for the other route."""
-    if not model:
-        return [endpoint_for(route)]
-    other = "general" if route == "code" else "code"
-    return list(dict.fromkeys(replace(endpoint_for(each), name=model) for each in (route, other)))
+    """Where to ask, best first. Raises ModelUnreachable when there is nowhere.
 
-
-Waiting = Callable[[ModelError], Awaitable[None]]
-
-
-async def ready_model(
-    client: httpx.AsyncClient, endpoints: Sequence[Endpoint], waiting: Waiting, embedded_start_s: float = EMBEDDED_START_S
-) -> OpenAIChatModel:
-    """The first of `endpoints` that serves the model, as soon as it is ready; meanwhile `waiting` is told why not, each second.
-
-    A model that is downloading or loading is waited for without an end: the reader sees the percentage, and can stop. One
-    that can't be reached is an error at once, except for the embedded server, which may just be starting.
+    A model that was asked for by name may be served for the other route, and no other model answers in its place.
     """
-    patience = time.monotonic() + embedded_start_s
-    while True:
+    if model:
+        places = [replace(endpoint_for(each), name=model) for each in (route, _other(route))]
+    elif fallback := fallback_for(route):
         try:
-            return await _first_that_serves(client, endpoints)
-        except ModelLoading as error:
-            await waiting(error)
-        except ModelUnreachable as error:
-            if not endpoints[0].embedded or time.monotonic() > patience:
-                raise
-            await waiting(error)
-        await asyncio.sleep(POLL_S)
-
-
-async def _first_that_serves(client: httpx.AsyncClient, endpoints: Sequence[Endpoint]) -> OpenAIChatModel:
-    for endpoint in endpoints[:-1]:
-        try:
-            return await connect(client, endpoint, timeouts_of(endpoint))
-        except ModelRejected as error:
-            logger.info("trying the next endpoint: %s", error)
-    return await connect(client, endpoints[-1], timeouts_of(endpoints[-1]))
+            places = [endpoint_for(route), fallback]
+        except ModelUnreachable:
+            places = [fallback]
+    else:
+        places = [endpoint_for(route)]
+    return list(dict.fromkeys(places))
 
 
 # --- what the web process reads ----------------------------------------------------------------------------------------------
@@ -122,7 +105,7 @@ async def _first_that_serves(client: httpx.AsyncClient, endpoints: Sequence[Endp
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a model server looked when it was last asked."""
+    """How a route's model server looked when it was last asked. Ready with a message: its fallback is."""
 
     state: str
     message: str = ""
@@ -158,15 +141,30 @@ class _Watch:
         if time.monotonic() < self._due:
             return
         before, self.seen = self.seen, await look(client, self.route)
-        self._due = time.monotonic() + (POLL_READY_S if self.seen.state == "ready" else POLL_S)
+        well = self.seen.state == "ready" and not self.seen.message
+        self._due = time.monotonic() + (POLL_READY_S if well else POLL_S)
         if (before.state, before.model) != (self.seen.state, self.seen.model):
             logger.info("%s model is %s: %s", self.route, self.seen.state, self.seen.model or self.seen.message)
 
 
 async def look(client: httpx.AsyncClient, route: str) -> Seen:
-    """Ask the route's server once."""
+    """Ask the route's server once, and where it isn't ready its fallback, which then answers."""
     try:
-        info: ModelInfo = await describe(client, endpoint_for(route))
+        first, *others = endpoints_for(route)
+    except ModelError as error:
+        return Seen("unreachable", str(error))
+    seen = await _look_at(client, first)
+    if seen.state != "ready":
+        for endpoint in others:
+            instead = await _look_at(client, endpoint)
+            if instead.state == "ready":
+                return replace(instead, message=f"{instead.model} answers for now. {seen.message}")
+    return seen
+
+
+async def _look_at(client: httpx.AsyncClient, endpoint: Endpoint) -> Seen:
+    try:
+        info: ModelInfo = await describe(client, endpoint)
     except ModelLoading as error:
         state = "loading" if error.percent is None else "downloading"
         return Seen(state, str(error), error.percent)

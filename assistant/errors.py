@@ -8,8 +8,10 @@ AssistantError
 │   └── DiskFull           there is no room for them
 └── ModelError             the model server failed; `code` is stable, the message is for the reader
     ├── ModelUnreachable   refused, no route, unknown host
+    │   └── CircuitOpen    it has failed too often, and isn't asked for a while
     ├── ModelLoading       it answers, but is not ready yet (downloading or loading weights)
     ├── ModelRejected      401, 403, 404 or another 4xx that isn't an overflow
+    │   └── NotServed      it serves other models than the one that is wanted
     ├── ContextOverflow    the prompt is longer than the context window
     ├── ModelTimeout       no first token, or too long a gap between tokens
     └── StreamBroken       an error event, or the end of the stream without a finish_reason
@@ -50,6 +52,10 @@ class ModelUnreachable(ModelError):
     code = "unreachable"
 
 
+class CircuitOpen(ModelUnreachable):
+    pass
+
+
 class ModelLoading(ModelError):
     """percent: how much of the weights has come, or None when that isn't known."""
 
@@ -62,6 +68,10 @@ class ModelLoading(ModelError):
 
 class ModelRejected(ModelError):
     code = "rejected"
+
+
+class NotServed(ModelRejected):
+    pass
 
 
 class ContextOverflow(ModelError):

@@ -25,6 +25,7 @@ export class Banner {
       return parts;
     }
     if (model.state === "unreachable") return line(model.message || "The model server can’t be reached. “Search” works without it.");
+    if (model.state === "ready" && model.message) return line(model.message);
     if (model.demonstration) return line(`This model only demonstrates. ${model.model.replace(/-demonstration$/, "")} is far too small for real answers; what is found and cited is real.`);
     return null;
   }

@@ -59,9 +59,8 @@ export class Turn {
     this.how.hidden = parts.length === 0;
     this.evidence.replaceChildren();
     if (answer.evidence) this.evidence.append(evidenceList(answer, (number) => this.actions.openSource(this.shown, number)));
-    const general = answer.route?.route === "general";
-    this.note.hidden = !general;
-    this.note.textContent = general ? "General knowledge: no evidence from the repository was used." : "";
+    this.note.textContent = noteOf(answer);
+    this.note.hidden = this.note.textContent === "";
   }
 
   updateEvidence(answer) {
@@ -106,6 +105,14 @@ export class Turn {
     }
     return buttons;
   }
+}
+
+/** What a reader must know before the answer: nothing of the repository is in it, or another model than usual wrote it. */
+function noteOf({ route }) {
+  const notes = [];
+  if (route?.instead_of) notes.push(`${route.model} answers instead: ${route.instead_of}`);
+  if (route?.route === "general") notes.push("General knowledge: no evidence from the repository was used.");
+  return notes.join(" ");
 }
 
 /** "4 of 5 citations verified · qwen2.5-coder-1.5b-instruct · 4.2 s". */

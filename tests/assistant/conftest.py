@@ -11,6 +11,7 @@ from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from django.contrib.auth.models import User
 
+from assistant.circuits import shared_circuits
 from assistant.conversations import ask
 from assistant.messages import Ask
 from assistant.models import Answer, Conversation
@@ -50,6 +51,13 @@ def ask_question(user: User, conversation: Conversation) -> Callable[..., Answer
         return Answer.objects.get(pk=asked.answer)
 
     return put
+
+
+@pytest.fixture(autouse=True)
+def closed_circuits() -> Iterator[None]:
+    """Servers that failed in one test are asked again in the next."""
+    yield
+    shared_circuits.cache_clear()
 
 
 @pytest.fixture(autouse=True)

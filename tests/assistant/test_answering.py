@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from assistant import endpoints
+from assistant import fallback
 from assistant.answer_log import AnswerJob, AnswerLog, Turn
 from assistant.answering import answer_question
 from assistant.errors import (
@@ -448,11 +448,11 @@ async def test_a_model_that_writes_nothing_has_failed(ask, server):
 
 
 async def test_a_model_by_a_name_that_nobody_serves_is_rejected(ask, server):
-    assert type(await ask(model="absent").error()) is ModelRejected
+    assert isinstance(await ask(model="absent").error(), ModelRejected)
 
 
 async def test_while_the_weights_are_downloading_the_evidence_is_there_and_the_percent_goes_up(ask, server, monkeypatch):
-    monkeypatch.setattr(endpoints, "POLL_S", 0.01)
+    monkeypatch.setattr(fallback, "POLL_S", 0.01)
     server.set(fault="loading", percent=35)
     answer = ask()
     await answer.until(lambda: ("waiting", 35) in stages(answer))
@@ -474,6 +474,22 @@ async def test_the_embedded_server_that_is_not_running_is_named_with_what_starts
     error = await answer.error()
     assert "start it with `make run`" in str(error)
     assert answer.packed()
+
+
+async def test_the_other_routes_model_answers_in_the_place_of_one_that_fails_and_the_reader_is_told_why(ask, server, settings):
+    server.set(fault="server_error")
+    with FakeModelServer(text="`Cart.add_item` does it [1].", models=["mixtral"], delay_s=0) as general:
+        settings.GENERAL_MODEL_URL = general.url
+        answer = await ask().done()
+    assert answer.log.text == "`Cart.add_item` does it [1]."
+    assert [(route["route"], route["model"]) for route in answer.all("route")] == [
+        ("code", ""),
+        ("code", "fake"),
+        ("code", "mixtral"),
+    ]
+    told = answer.last("route")["instead_of"]
+    assert told.startswith(f"The model server at {server.url} failed: an internal error")
+    assert answer.last("completed")["verified"] == 1
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------------
@@ -503,7 +519,7 @@ async def test_a_log_that_was_told_to_stop_ends_the_answer_at_the_next_token(ask
 
 
 async def test_stop_is_heard_while_the_weights_are_downloading(ask, server, monkeypatch):
-    monkeypatch.setattr(endpoints, "POLL_S", 0.01)
+    monkeypatch.setattr(fallback, "POLL_S", 0.01)
     server.set(fault="loading")
     answer = ask()
     await answer.until(lambda: ("waiting", 35) in stages(answer))

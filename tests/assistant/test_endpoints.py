@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from assistant import endpoints
-from assistant.chat_model import Endpoint, OpenAIChatModel, http_client
-from assistant.endpoints import Seen, endpoint_for, endpoints_for, look, ready_model, timeouts, timeouts_of
-from assistant.errors import ModelError, ModelLoading, ModelRejected, ModelUnreachable
+from assistant.chat_model import Endpoint, http_client
+from assistant.endpoints import Seen, endpoint_for, endpoints_for, look, timeouts, timeouts_of
+from assistant.errors import ModelUnreachable
 from assistant.models import ModelEndpoint
 from tests.assistant.conftest import in_database
 from tests.assistant.test_answerer import database_url, until
@@ -67,13 +66,35 @@ def test_one_server_for_both_routes_is_asked_once(settings) -> None:
     assert len(endpoints_for("general", "mixtral")) == 1
 
 
+def test_each_routes_model_is_the_others_fallback(settings) -> None:
+    settings.CODE_MODEL_URL, settings.GENERAL_MODEL_URL = "http://code:8000", "http://general:8000"
+    assert [each.url for each in endpoints_for("code")] == ["http://code:8000", "http://general:8000"]
+    assert [each.url for each in endpoints_for("general")] == ["http://general:8000", "http://code:8000"]
+
+
+def test_a_fallback_of_its_own_goes_before_the_other_routes_model(settings) -> None:
+    settings.CODE_MODEL_URL, settings.GENERAL_MODEL_URL = "http://code:8000", "http://general:8000"
+    settings.CODE_FALLBACK_URL, settings.CODE_FALLBACK_NAME = "http://spare:8000/v1", "coder-7b"
+    settings.CODE_FALLBACK_API_KEY, settings.CODE_FALLBACK_CONTEXT = "secret", 4096
+    assert endpoints_for("code")[1:] == [Endpoint("http://spare:8000", "coder-7b", "secret", 4096)]
+
+
+def test_a_fallback_can_be_turned_off(settings) -> None:
+    settings.CODE_MODEL_URL, settings.GENERAL_MODEL_URL = "http://code:8000", "http://general:8000"
+    settings.CODE_FALLBACK_URL = "off"
+    assert [each.url for each in endpoints_for("code")] == ["http://code:8000"]
+    assert len(endpoints_for("general")) == 2
+
+
+def test_a_general_model_answers_questions_about_code_where_there_is_no_model_for_them(settings) -> None:
+    settings.GENERAL_MODEL_URL, settings.EMBEDDED_MODEL = "http://general:8000", "off"
+    assert [each.url for each in endpoints_for("code")] == ["http://general:8000"]
+
+
 def test_on_a_laptop_one_answers_tokens_may_wait_while_the_prompt_of_another_is_read(settings) -> None:
     settings.FIRST_TOKEN_TIMEOUT_S, settings.TOKEN_GAP_TIMEOUT_S = 300.0, 60.0
     assert timeouts_of(Endpoint("http://127.0.0.1:8011", embedded=True)).gap_s == 300.0
     assert timeouts_of(Endpoint("http://code:8000")).gap_s == 60.0
-
-
-# --- waiting for a server ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -86,60 +107,6 @@ def process() -> Iterator[FakeModelServer]:
 def server(process: FakeModelServer) -> FakeModelServer:
     process.set(**vars(Scenario(models=["fake", "other"])))
     return process
-
-
-async def ready(places: list[Endpoint], waiting=None, **options: float) -> OpenAIChatModel:
-    async def ignore(error: ModelError) -> None:
-        pass
-
-    async with http_client(timeouts()) as client:
-        return await ready_model(client, places, waiting or ignore, **options)
-
-
-@pytest.mark.integration
-async def test_a_model_that_is_downloading_is_waited_for_and_its_percent_told(server, monkeypatch):
-    monkeypatch.setattr(endpoints, "POLL_S", 0.01)
-    server.set(fault="loading", percent=35)
-    told: list[int | None] = []
-
-    async def waiting(error: ModelError) -> None:
-        assert isinstance(error, ModelLoading)
-        told.append(error.percent)
-        await asyncio.to_thread(server.set, **({"percent": 70} if len(told) == 1 else {"fault": ""}))
-
-    model = await ready([Endpoint(server.url)], waiting)
-    assert model.info.name == "fake"
-    assert told == [35, 70]
-
-
-@pytest.mark.integration
-async def test_a_model_is_taken_from_the_server_that_has_it(server):
-    with FakeModelServer(models=["mixtral"]) as second:
-        model = await ready([Endpoint(server.url, "mixtral"), Endpoint(second.url, "mixtral")])
-    assert model.endpoint.url == second.url
-
-
-@pytest.mark.integration
-async def test_a_model_that_nobody_has_is_rejected_with_the_names_that_there_are(server):
-    with pytest.raises(ModelRejected, match="does not serve absent; it has fake, other"):
-        await ready([Endpoint(server.url, "absent")])
-
-
-async def test_a_teams_server_that_refuses_is_an_error_at_once(monkeypatch):
-    with pytest.raises(ModelUnreachable, match="No model server answers at"):
-        await ready([Endpoint(free_url())])
-
-
-async def test_the_embedded_server_may_take_a_moment_to_listen_and_then_the_sentence_says_what_to_start(monkeypatch):
-    monkeypatch.setattr(endpoints, "POLL_S", 0.01)
-    told: list[str] = []
-
-    async def waiting(error: ModelError) -> None:
-        told.append(str(error))
-
-    with pytest.raises(ModelUnreachable, match="start it with `make run`"):
-        await ready([Endpoint(free_url(), embedded=True)], waiting, embedded_start_s=0.05)
-    assert told
 
 
 # --- what the page is told ----------------------------------------------------------------------------------------------------
@@ -162,6 +129,14 @@ async def test_a_look_at_a_server_tells_its_state(server, settings, scenario, se
     async with http_client(timeouts()) as client:
         found = await look(client, "code")
     assert found == seen
+
+
+async def test_while_a_routes_server_is_away_the_state_is_its_fallbacks_and_says_so(server, settings):
+    settings.CODE_MODEL_URL, settings.CODE_FALLBACK_URL = free_url(), server.url
+    async with http_client(timeouts()) as client:
+        found = await look(client, "code")
+    assert (found.state, found.model) == ("ready", "fake")
+    assert found.message.startswith("fake answers for now. No model server answers at http://127.0.0.1:")
 
 
 async def test_a_server_that_is_not_there_is_unreachable_and_the_sentence_says_what_to_do(settings):

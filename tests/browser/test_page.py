@@ -257,6 +257,13 @@ def test_a_failed_answer_keeps_its_text_and_retry_asks_the_same_again(site: Scri
     expect(page.locator(".prose")).to_have_text("Whole.")
 
 
+def test_the_reader_is_told_when_another_model_answers_than_the_routes_own_and_why(site: ScriptedSite, page: Page) -> None:
+    answer = asked(page, site)
+    kind, told = route()
+    site.tell(answer, (kind, {**told, "model": "mixtral", "instead_of": "No model server answers at http://gpu:8000."}))
+    expect(page.locator(".note")).to_have_text("mixtral answers instead: No model server answers at http://gpu:8000.")
+
+
 def test_markdown_that_still_grows_is_shown_as_it_will_be(site: ScriptedSite, page: Page) -> None:
     answer = asked(page, site)
     site.tell(answer, route(), delta("- **Guards run"))
