@@ -12,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from assistant.models import ModelEndpoint
-from indexer.models import IndexJob, Repository
+from indexer.models import IndexJob, Repository, SourceCheck
 
 FRESH_S = 10
 """The answerer renews its rows about once a second; ten leave room for a busy machine."""
@@ -62,7 +62,25 @@ def _repository(repository: Repository) -> dict[str, Any]:
         "skipped": snapshot.skipped if snapshot else {},
         "redacted": snapshot.redacted if snapshot else {},
         "indexed_at": snapshot.created_at.isoformat() if snapshot else None,
+        "source": _source(repository),
         "job": _job(repository),
+    }
+
+
+def _source(repository: Repository) -> dict[str, Any] | None:
+    """What the indexer has last seen of the source; counts are null where they were not of the live snapshot."""
+    check = SourceCheck.objects.defer("changed").filter(repository=repository).first()
+    if check is None or (check.checked_at is None and not check.problem):
+        return None
+    compared = check.snapshot_id is not None and check.snapshot_id == repository.live_snapshot_id
+    return {
+        "commit": check.commit,
+        "ref": check.ref,
+        "behind": check.behind if compared else None,
+        "changed": check.changed_files if compared else None,
+        "added": check.added_files if compared else None,
+        "checked_at": check.checked_at.isoformat() if check.checked_at else None,
+        "problem": check.problem,
     }
 
 

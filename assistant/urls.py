@@ -14,6 +14,7 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>/delete/", views.delete, name="delete"),
     path("status.json", views.status_json, name="status"),
     path("mentions.json", views.mentions_json, name="mentions"),
+    path("changed.json", views.changed_json, name="changed"),
     path("source/<path:name>/<uuid:snapshot_id>/<path:path>", views.source, name="source"),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -25,6 +26,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from assistant import conversations
+from assistant.changed_files import changed_since
 from assistant.errors import BadRequest
 from assistant.mentions import languages, mentions
 from assistant.models import Conversation
@@ -37,6 +39,8 @@ from indexer.types import StoredFile
 
 logger = logging.getLogger(__name__)
 
+MOST_PATHS = 200
+"""Files that one request may ask about; an answer has a dozen or two."""
 LISTED = 200
 """Conversations in the list; older ones keep their address."""
 
@@ -101,15 +105,19 @@ def mentions_json(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"mentions": [asdict(each) for each in found]}, headers={"Cache-Control": "no-store"})
 
 
+@require_GET
+def changed_json(request: HttpRequest) -> JsonResponse:
+    """Which files of a snapshot have changed since; docs/protocol.md."""
+    snapshot = _visible_snapshot(request, request.GET.get("snapshot", ""))
+    paths = request.GET.getlist("path")[:MOST_PATHS]
+    return JsonResponse(changed_since(snapshot, paths).as_json(), headers={"Cache-Control": "no-store"})
+
+
 @require_safe
 def source(request: HttpRequest, name: str, snapshot_id: UUID, path: str) -> HttpResponse:
     """A file as the snapshot has it."""
-    snapshot = (
-        Snapshot.objects.select_related("repository")
-        .filter(pk=snapshot_id, repository__in=Repository.objects.visible_to(request.user))
-        .first()
-    )
-    if snapshot is None or snapshot.repository.name != name:
+    snapshot = _visible_snapshot(request, snapshot_id)
+    if snapshot.repository.name != name:
         raise Http404("There is no such snapshot.")
     try:
         with SnapshotReader(snapshot.directory) as reader:
@@ -122,7 +130,13 @@ def source(request: HttpRequest, name: str, snapshot_id: UUID, path: str) -> Htt
 def _source(snapshot: Snapshot, file: StoredFile) -> dict[str, Any]:
     from assistant.source_view import render_lines
 
+    seen = changed_since(snapshot, [file.path])
     return {
+        "indexed_at": snapshot.created_at,
+        "ref": snapshot.ref,
+        "dirty": snapshot.dirty,
+        "seen_at": seen.seen_at,
+        "changed": seen.changed.get(file.path, ""),
         "repository": snapshot.repository.name,
         "snapshot": str(snapshot.pk),
         "commit": snapshot.commit,
@@ -166,6 +180,7 @@ def _page(
             "socket": "/ws/",
             "status_url": reverse("status"),
             "mentions_url": reverse("mentions"),
+            "changed_url": reverse("changed"),
             "signIn": settings.SIGN_IN,
             "user": request.user.get_username(),
         },
@@ -226,6 +241,17 @@ def _age(day: date, today: date) -> str:
     if day == today - timedelta(days=1):
         return "Yesterday"
     return "Previous 7 days" if day > today - timedelta(days=8) else "Older"
+
+
+def _visible_snapshot(request: HttpRequest, snapshot_id: str | UUID) -> Snapshot:
+    found = Snapshot.objects.select_related("repository__live_snapshot")
+    try:
+        snapshot = found.filter(pk=snapshot_id, repository__in=Repository.objects.visible_to(request.user)).first()
+    except ValidationError:
+        snapshot = None  # no UUID
+    if snapshot is None:
+        raise Http404("There is no such snapshot.")
+    return snapshot
 
 
 def _must_exist(request: HttpRequest, conversation_id: UUID) -> None:

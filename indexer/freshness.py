@@ -12,7 +12,7 @@ from pathlib import Path
 
 from indexer import git
 from indexer.errors import SourceError
-from indexer.source import blob_id, clone_name, is_url
+from indexer.source import blob_id, clone_of, is_url
 from indexer.walker import Folder, TooLarge
 
 DEADLINE_S = 2.0
@@ -29,12 +29,12 @@ class Freshness:
 
 def freshness(source: str, ref: str, commit: str, blobs: Mapping[str, str], *, clone_root: Path, max_bytes: int) -> Freshness:
     """source, ref: as they are indexed, ref "" for a folder as it is. commit: the indexed one. blobs: indexed blobs by path."""
-    folder = clone_root / f"{clone_name(source)}.git" if is_url(source) else Path(source)
+    folder = clone_of(source, clone_root) if is_url(source) else Path(source)
     if not folder.is_dir():
         return Freshness(None, ())
     try:
         as_it_is = not ref and not is_url(source) and not _is_bare(folder)
-        behind = _behind(folder, commit, ref or "HEAD") if commit else None
+        behind = commits_behind(folder, commit, ref or "HEAD") if commit else None
         changed = _changed_in_folder(folder, blobs, max_bytes) if as_it_is else _changed_in(folder, ref or "HEAD", blobs)
     except (SourceError, OSError):
         return Freshness(None, ())
@@ -46,9 +46,10 @@ def _is_bare(folder: Path) -> bool:
     return git.run(arguments, folder=folder, missing_ok=True, timeout_s=DEADLINE_S).strip() == b"true"
 
 
-def _behind(folder: Path, commit: str, ref: str) -> int | None:
+def commits_behind(folder: Path, commit: str, ref: str, timeout_s: float = DEADLINE_S) -> int | None:
+    """How many commits `ref` has that `commit` hasn't; None where one of them isn't known here. Raises SourceError."""
     arguments = ["rev-list", "--count", "--end-of-options", f"{commit}..{ref}"]
-    counted = git.run(arguments, folder=folder, missing_ok=True, timeout_s=DEADLINE_S).strip()
+    counted = git.run(arguments, folder=folder, missing_ok=True, timeout_s=timeout_s).strip()
     return int(counted) if counted.isdigit() else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -47,33 +48,46 @@ def run(
 ) -> bytes:
     """Output of `git ARGUMENTS` in `folder`. Raises SourceError when git fails, or with `missing_ok` returns b"".
 
-    data: what git reads from its standard input. timeout_s: how long it may take, if not LOCAL_TIMEOUT_S. settings:
-    configuration for this one run, for names that `-c` could misread.
+    data: what git reads from its standard input. timeout_s: how long it may take, if not LOCAL_TIMEOUT_S, or for ever where it
+    speaks to a network. settings: configuration for this one run, for names that `-c` could misread.
     """
-    limit_s = timeout_s or LOCAL_TIMEOUT_S
+    limit_s = timeout_s or (None if arguments[0] in _NETWORK else LOCAL_TIMEOUT_S)
     try:
-        done = subprocess.run(
-            command(arguments, folder),
-            input=data,
-            capture_output=True,
-            env=environment() | _as_environment(settings),
-            check=False,
-            timeout=None if arguments[0] in _NETWORK else limit_s,
-        )
+        status, output, errors = _finished(command(arguments, folder), environment() | _as_environment(settings), data, limit_s)
     except OSError as error:
         raise SourceError(f"git can't be started ({error.strerror}): install git and try again.") from error
     except subprocess.TimeoutExpired as error:
-        raise SourceError(f"git {arguments[0]} did not end within {limit_s:g} s in {folder}.") from error
-    if done.returncode == 0:
-        return done.stdout
+        where = "" if arguments[0] in _NETWORK else f" in {folder}"
+        raise SourceError(f"git {arguments[0]} did not end within {limit_s:g} s{where}.") from error
+    if status == 0:
+        return output
     if missing_ok:
         return b""
-    if b"from promisor remote" in done.stderr:
+    if b"from promisor remote" in errors:
         raise SourceError(
             f"{folder} is a partial clone that lacks some of its files:"
             " run `git fetch --refetch --no-filter` in it, or index its URL."
         )
-    raise SourceError(f"git {arguments[0]} failed: {_message(done.stderr)}")
+    raise SourceError(f"git {arguments[0]} failed: {_message(errors)}")
+
+
+def _finished(
+    arguments: Sequence[str], variables: Mapping[str, str], data: bytes, limit_s: float | None
+) -> tuple[int, bytes, bytes]:
+    """Exit status, output and errors. One that is too late is killed with the processes that it has started (git-remote-https,
+    ssh), which would hold its pipes open. Raises OSError and TimeoutExpired."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=variables, process_group=0 if limit_s else None
+    ) as process:
+        try:
+            output, errors = process.communicate(data, limit_s)
+        except BaseException:
+            if limit_s and process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            raise
+        return process.returncode, output, errors
 
 
 def command(arguments: Sequence[str | Path], folder: Path) -> list[str]:

@@ -31,7 +31,7 @@ from django_tasks_db.models import DBTaskResult
 
 from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.errors import BuildCancelled, IndexerError, RepositoryBusy
-from indexer.models import IndexJob, Repository, Snapshot
+from indexer.models import IndexJob, Repository, Snapshot, SourceCheck
 from indexer.snapshot import read_manifest, remove
 from indexer.types import BuildReport, Progress
 
@@ -254,6 +254,7 @@ def _make_live(job: IndexJob, token: uuid.UUID, directory: Path) -> None:
         if not _held(job, token).update(snapshot=snapshot):
             raise BuildCancelled("Another process has taken this job over; what was indexed before is untouched.")
         Repository.objects.filter(pk=job.repository_id).update(live_snapshot=snapshot)
+        SourceCheck.objects.filter(repository=job.repository_id).update(due_at=timezone.now())
     job.snapshot = snapshot
 
 

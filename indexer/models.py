@@ -98,6 +98,28 @@ class Snapshot(models.Model):
         return Path(settings.INDEX_ROOT) / str(self.repository_id) / str(self.pk)
 
 
+class SourceCheck(models.Model):
+    """What the indexer has last seen of a repository's source, compared with one of its snapshots.
+
+    A check that fails tells its `problem` beside what an earlier one has seen. docs/protocol.md tells what pages make of it.
+    """
+
+    repository = models.OneToOneField(Repository, on_delete=models.CASCADE, related_name="source_check")
+    snapshot = models.ForeignKey(Snapshot, null=True, on_delete=models.CASCADE, related_name="+")
+    commit = models.CharField(max_length=64, blank=True, help_text="What the source was at.")
+    ref = models.CharField(max_length=250, blank=True)
+    behind = models.PositiveIntegerField(null=True, help_text="Commits that the snapshot lacks; null where nobody can tell.")
+    changed = models.JSONField(default=dict, help_text="By path, the blob that a file has now, or empty; the first of them.")
+    changed_files = models.PositiveIntegerField(default=0)
+    added_files = models.PositiveIntegerField(default=0)
+    checked_at = models.DateTimeField(null=True, help_text="When the source was last seen.")
+    problem = models.CharField(max_length=500, blank=True, help_text="Why it could not be seen since, in one sentence.")
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.repository}: {self.behind} behind at {self.checked_at}"
+
+
 class IndexJob(models.Model):
     """One build, waiting or running. A worker holds it by `lease_token` until `leased_until`."""
 

@@ -10,10 +10,11 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils import timezone
 
 from indexer.errors import SnapshotError
 from indexer.jobs import lock, refuse_if_busy
-from indexer.models import Repository, Snapshot
+from indexer.models import Repository, Snapshot, SourceCheck
 from indexer.snapshot import SnapshotReader
 
 
@@ -46,6 +47,7 @@ def roll_back(repository: Repository, to: str = "") -> Kept:
         if chosen.problem:
             raise SnapshotError(chosen.problem)
         Repository.objects.filter(pk=repository.pk).update(live_snapshot=chosen.snapshot)
+        SourceCheck.objects.filter(repository=repository.pk).update(due_at=timezone.now())
     repository.refresh_from_db()
     return Kept(chosen.snapshot, True, chosen.vectors, "")
 

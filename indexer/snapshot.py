@@ -299,6 +299,11 @@ class SnapshotReader:
         """The git object id of every path."""
         return dict(self.connection.execute("SELECT path, blob FROM files"))
 
+    def blobs_of(self, paths: Iterable[str]) -> dict[str, str]:
+        """The git object ids of those of these paths that the snapshot holds."""
+        query = "SELECT path, blob FROM files WHERE path IN (SELECT value FROM json_each(?))"
+        return dict(self.connection.execute(query, (json.dumps(list(paths)),)))
+
     def skipped(self) -> list[tuple[str, str, str]]:
         """(path, reason, blob) of every file that was left out, by path; blob is "" where the source left it out unread."""
         return list(self.connection.execute("SELECT path, reason, blob FROM skipped ORDER BY path"))

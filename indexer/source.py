@@ -33,6 +33,7 @@ from indexer.walker import IGNORE_FILE, Folder, IgnoreRules, TooLarge
 _URL = re.compile(r"(?:https?|ssh|git|file)://[^\s-]\S*", re.IGNORECASE)
 _SCP = re.compile(r"(?:[\w.][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?![/\\]{2})[^\s:-][^\s]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_ABBREVIATED = re.compile(r"[0-9a-f]{4,63}")
 
 
 class Source(ABC):
@@ -111,14 +112,23 @@ class FolderSource(Source):
         self._folder.close()
 
     def files(self, max_bytes: int) -> Iterator[SourceFile | Skipped]:
-        ignored = IgnoreRules(self._folder.own_rules(IGNORE_FILE.encode()))
-        for raw, reason in self._listed():
+        for raw, reason in self._kept():
             path = _shown(raw)
-            if ignored.ignore(os.fsdecode(raw)):
-                continue
             item = Skipped(path, reason) if reason else self._file(raw, path, max_bytes)
             if item:
                 yield item
+
+    def paths(self) -> dict[str, bytes]:
+        """By path, the raw path of every file that `files` would try to read."""
+        return {_shown(raw): raw for raw, reason in self._kept() if not reason}
+
+    def read(self, raw: bytes, max_bytes: int) -> bytes:
+        """The bytes of a file at a raw path. Raises OSError and TooLarge."""
+        return self._folder.read(raw, max_bytes)
+
+    def _kept(self) -> Iterator[tuple[bytes, str]]:
+        ignored = IgnoreRules(self._folder.own_rules(IGNORE_FILE.encode()))
+        return ((raw, reason) for raw, reason in self._listed() if not ignored.ignore(os.fsdecode(raw)))
 
     def _listed(self) -> list[tuple[bytes, str]]:
         """Raw paths in order, each with the reason to skip it or ""."""
@@ -188,6 +198,30 @@ class GitSource(Source):
                 yield SourceFile(path, entry.size, entry.blob, partial(self._objects.read, entry.blob))
 
 
+def open_newest(url: str, ref: str, *, clone_root: Path, timeout_s: float) -> Source:
+    """A commit of a URL as the remote has it now; its clone is fetched only where the remote has another commit than the clone.
+
+    timeout_s: how long each question to the network may take. Raises SourceError.
+    """
+    clone = clone_of(url, clone_root)
+    if not clone.is_dir():
+        raise SourceError("Its clone is gone: index it again.")
+    if ref and _COMMIT.fullmatch(ref):
+        return GitSource(clone, ref)
+    names = [f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}"] if ref else ["HEAD"]
+    listed = git.run(["ls-remote", "--end-of-options", url, *names], folder=clone_root, timeout_s=timeout_s)
+    remote = {line.partition(b"\t")[0].decode() for line in listed.splitlines()}
+    if not remote:
+        if _ABBREVIATED.fullmatch(ref):
+            return GitSource(clone, ref)
+        raise SourceError(f"The remote has no {ref} any more." if ref else "The remote has no commit.")
+    here = _line(git.run(["rev-parse", "--verify", "--quiet", f"{names[0]}^{{commit}}"], folder=clone, missing_ok=True))
+    if here not in remote:
+        with _alone(_lock_of(clone)):
+            _fetch(clone, timeout_s)
+    return GitSource(clone, ref)
+
+
 def blob_id(data: bytes) -> str:
     """The id that git gives to these bytes: SHA-1 over "blob SIZE\\0" and the bytes."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
@@ -195,10 +229,10 @@ def blob_id(data: bytes) -> str:
 
 def _kept_clone(url: str, clone_root: Path) -> Path:
     """The bare clone of `url`, brought up to date or made. All refs of a URL, under whatever names, share one."""
-    name = clone_name(url)
     clone_root.mkdir(parents=True, exist_ok=True)
-    clone = clone_root / f"{name}.git"
-    with _alone(clone_root / f".{name}.lock"):
+    clone = clone_of(url, clone_root)
+    name = clone.stem
+    with _alone(_lock_of(clone)):
         for leftover in clone_root.glob(f".{name}.*.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
         if clone.is_dir():
@@ -211,6 +245,15 @@ def _kept_clone(url: str, clone_root: Path) -> Path:
         finally:
             shutil.rmtree(partial_clone, ignore_errors=True)
     return clone
+
+
+def clone_of(url: str, clone_root: Path) -> Path:
+    """Where the clone of a URL is kept, or will be."""
+    return clone_root / f"{clone_name(url)}.git"
+
+
+def _lock_of(clone: Path) -> Path:
+    return clone.with_name(f".{clone.stem}.lock")
 
 
 def clone_name(url: str) -> str:
@@ -231,9 +274,10 @@ def _alone(lock: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _fetch(clone: Path) -> None:
-    git.run(["fetch", "--quiet", "--prune", "--force", "--tags", "origin", "+refs/heads/*:refs/heads/*"], folder=clone)
-    head = git.run(["ls-remote", "--symref", "origin", "HEAD"], folder=clone)
+def _fetch(clone: Path, timeout_s: float | None = None) -> None:
+    refs = ["--tags", "origin", "+refs/heads/*:refs/heads/*"]
+    git.run(["fetch", "--quiet", "--prune", "--force", *refs], folder=clone, timeout_s=timeout_s)
+    head = git.run(["ls-remote", "--symref", "origin", "HEAD"], folder=clone, timeout_s=timeout_s)
     if match := re.match(rb"ref: (refs/heads/\S+)\tHEAD", head):
         git.run(["symbolic-ref", "HEAD", match[1].decode()], folder=clone)
 

@@ -14,7 +14,7 @@ from tests.processes import ROOT, environment
 
 # The assistant's doors into the indexer.
 DOORS = {"retriever", "snapshot", "types", "models", "errors"}
-DJANGO_SIDE = {"models", "jobs", "rollback", "apps", "management", "migrations"}
+DJANGO_SIDE = {"models", "jobs", "rollback", "source_checks", "apps", "management", "migrations"}
 HEAVY = ("torch", "faiss", "sentence_transformers", "transformers", "tree_sitter", "numpy", "xllamacpp")
 
 

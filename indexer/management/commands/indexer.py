@@ -1,7 +1,8 @@
 """manage.py indexer: the worker that builds what the page and other processes have asked for.
 
 It takes tasks from django-tasks' queue "index", one at a time, and looks every ten seconds for jobs whose process has died. Run
-as many of them as there are cores to spare, on any machine that shares the database and the index folder.
+as many of them as there are cores to spare, on any machine that shares the database and the index folder. Beside that it looks
+at the sources of what is indexed, so that pages can tell how far an index is behind.
 SIGTERM and SIGINT end it at once, and its job goes back to the queue; after a SIGKILL another worker takes the job when its
 lease has run out.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -21,12 +23,14 @@ from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
 from indexer.jobs import QUEUE, requeue_expired
+from indexer.source_checks import SourceChecks
 from indexer.vector_index import faiss_problem
 
 logger = logging.getLogger(__name__)
 
 LOOK_FOR_TASKS_S = 1.0
 LOOK_FOR_EXPIRED_S = 10.0
+LOOK_FOR_CHECKS_S = 3.0
 
 
 class Command(BaseCommand):
@@ -37,8 +41,11 @@ class Command(BaseCommand):
             raise CommandError(problem)
         worker = _Worker()
         worker.configure_signals()
-        watch = threading.Thread(target=_requeue_for_ever, name="requeue-expired", daemon=True)
-        watch.start()
+        for name, every_s, work in (
+            ("requeue-expired", LOOK_FOR_EXPIRED_S, requeue_expired),
+            ("check-sources", LOOK_FOR_CHECKS_S, SourceChecks().run),
+        ):
+            threading.Thread(target=_for_ever, args=(work, every_s), name=name, daemon=True).start()
         logger.info("the indexer waits for work")
         worker.run()
 
@@ -64,13 +71,15 @@ class _Worker(Worker):
         raise SystemExit(0)
 
 
-def _requeue_for_ever() -> None:
+def _for_ever(work: Callable[[], object], every_s: float) -> None:
     pause = threading.Event()
     while True:
         try:
-            requeue_expired()
+            work()
         except DatabaseError as error:
-            logger.warning("jobs could not be looked through, trying again: %s", error)
+            logger.warning("the database could not be asked, trying again: %s", error)
+        except OSError:
+            logger.exception("what is done in the background failed, trying again")
         finally:
             connection.close()
-        pause.wait(LOOK_FOR_EXPIRED_S)
+        pause.wait(every_s)
