@@ -12,6 +12,7 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>/", views.conversation, name="conversation"),
     path("conversations/<uuid:conversation_id>/rename/", views.rename, name="rename"),
     path("conversations/<uuid:conversation_id>/delete/", views.delete, name="delete"),
+    path("repositories/index/", views.index_again, name="index-again"),
     path("status.json", views.status_json, name="status"),
     path("mentions.json", views.mentions_json, name="mentions"),
     path("changed.json", views.changed_json, name="changed"),

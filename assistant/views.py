@@ -28,6 +28,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from assistant import conversations
 from assistant.changed_files import changed_since
 from assistant.errors import BadRequest
+from assistant.indexing import may_index
 from assistant.mentions import languages, mentions
 from assistant.models import Conversation
 from assistant.samples import samples
@@ -82,6 +83,16 @@ def delete(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     _must_exist(request, conversation_id)
     conversations.delete(request.user, conversation_id)
     return JsonResponse({}) if _wants_json(request) else redirect("home")
+
+
+@require_POST
+def index_again(request: HttpRequest) -> JsonResponse:
+    """Queue a build of `repository`. 404 where there is none such, 403 for who may only ask about it."""
+    repository = _named(Repository.objects.visible_to(request.user), request.POST.get("repository", ""))
+    if not may_index(request.user, repository):
+        return JsonResponse({"message": "Only its owner and staff may have it indexed."}, status=403)
+    repository.queue_build()
+    return JsonResponse({})
 
 
 @require_GET
@@ -181,6 +192,7 @@ def _page(
             "status_url": reverse("status"),
             "mentions_url": reverse("mentions"),
             "changed_url": reverse("changed"),
+            "index_url": reverse("index-again") if chosen and may_index(request.user, chosen) else "",
             "signIn": settings.SIGN_IN,
             "user": request.user.get_username(),
         },

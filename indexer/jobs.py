@@ -26,50 +26,22 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import F, ForeignObjectRel, QuerySet
 from django.utils import timezone
-from django_tasks import TaskResultStatus, task
-from django_tasks_db.models import DBTaskResult
 
 from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.errors import BuildCancelled, IndexerError, RepositoryBusy
 from indexer.models import IndexJob, Repository, Snapshot, SourceCheck
+from indexer.queue import has_task, index, lock
 from indexer.snapshot import read_manifest, remove
 from indexer.types import BuildReport, Progress
 
 logger = logging.getLogger(__name__)
 
-QUEUE = "index"
 MAX_ATTEMPTS = 3
 PROGRESS_INTERVAL_S = 0.5
 # A queued job without a task is one whose worker died between taking the task and claiming the job; the two are this near.
 _TASK_GRACE = timedelta(seconds=5)
 
 OnProgress = Callable[[Progress], None]
-
-
-def enqueue(repository: Repository) -> IndexJob:
-    """Have a worker index this repository. A job that waits already is not doubled."""
-    with transaction.atomic():
-        lock(repository)
-        waiting = repository.jobs.filter(state=IndexJob.State.QUEUED).first()
-        if waiting is not None:
-            return waiting
-        job = IndexJob.objects.create(repository=repository)
-        index.enqueue(str(job.pk))
-    return job
-
-
-@task(queue_name=QUEUE)
-def index(job_id: str) -> None:
-    """The task behind `enqueue`. What goes wrong is told in the job's row."""
-    job = IndexJob.objects.select_related("repository").filter(pk=job_id).first()
-    if job is None:
-        return
-    try:
-        run_job(job)
-    except RepositoryBusy:
-        logger.info("job %s: waits, %s is being indexed", job.pk, job.repository)
-    except IndexerError as error:
-        logger.warning("job %s: %s: %s", job.pk, job.repository, error)
 
 
 def run_job(job: IndexJob, on_progress: OnProgress = lambda progress: None) -> BuildReport:
@@ -104,7 +76,7 @@ def requeue_expired() -> int:
         woken += _requeue(job)
     waiting = IndexJob.objects.filter(state=IndexJob.State.QUEUED, created_at__lt=now - _TASK_GRACE)
     for job in waiting.select_related("repository"):
-        if not _has_task(job) and not _is_busy(job.repository):
+        if not has_task(job) and not _is_busy(job.repository):
             index.enqueue(str(job.pk))
             woken += 1
     return woken
@@ -132,16 +104,6 @@ def _hand_back(job: IndexJob, token: uuid.UUID, attempts: int) -> bool:
         if queued:
             index.enqueue(str(job.pk))
     return bool(queued)
-
-
-def _has_task(job: IndexJob) -> bool:
-    arguments = {"args": [str(job.pk)], "kwargs": {}}
-    return DBTaskResult.objects.filter(queue_name=QUEUE, status=TaskResultStatus.READY, args_kwargs=arguments).exists()
-
-
-def lock(repository: Repository) -> None:
-    """Make claims of one repository take turns until the transaction ends. On SQLite its BEGIN IMMEDIATE does that."""
-    Repository.objects.select_for_update().get(pk=repository.pk)
 
 
 def _is_busy(repository: Repository) -> bool:

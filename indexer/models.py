@@ -71,6 +71,12 @@ class Repository(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def queue_build(self) -> IndexJob:
+        """Have a worker index this repository again."""
+        from indexer.queue import enqueue
+
+        return enqueue(self)
+
 
 class Snapshot(models.Model):
     """One published index of a repository: a directory under INDEX_ROOT that never changes, but for gaining its vectors."""

@@ -13,8 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from indexer.errors import SnapshotError
-from indexer.jobs import lock, refuse_if_busy
+from indexer.jobs import refuse_if_busy
 from indexer.models import Repository, Snapshot, SourceCheck
+from indexer.queue import lock
 from indexer.snapshot import SnapshotReader
 
 

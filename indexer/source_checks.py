@@ -63,12 +63,12 @@ class SourceChecks:
             check.problem = str(error)[:500]
         else:
             _note(check, snapshot, seen, seen_at)
-        every_s = settings.SOURCE_CHECK_S if is_url(repository.source) else FOLDER_EVERY_S
+        url_s = settings.SOURCE_CHECK_S
+        every_s = url_s if is_url(repository.source) else min(url_s, FOLDER_EVERY_S)
         took_s = time.perf_counter() - began
         check.due_at = timezone.now() + timedelta(seconds=max(every_s, _SHARE * took_s))
-        if (
-            check.snapshot is None or Snapshot.objects.filter(pk=check.snapshot_id).exists()
-        ):  # it may have been removed meanwhile
+        # The snapshot may have been removed meanwhile, and the check with it.
+        if check.snapshot is None or Snapshot.objects.filter(pk=check.snapshot.pk).exists():
             SourceCheck.objects.filter(pk=check.pk).update(**{name: getattr(check, name) for name in _COLUMNS})
 
     def _look(self, repository: Repository, snapshot: Snapshot) -> SourceState:

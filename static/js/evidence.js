@@ -1,6 +1,7 @@
 // What was found, shown before the first word of the answer: the route and its reason, the steps (folded), and one line a
 // passage. Each line opens its source.
 
+import { changeMark } from "./changes.js";
 import { h, icon, spoken } from "./dom.js";
 import { badge, spokenState } from "./citations.js";
 import { citationsByNumber, combinedState, dropped, packed } from "./log.js";
@@ -58,7 +59,7 @@ export function evidenceList(answer, onOpen) {
 function evidenceRow(passage, onOpen) {
   const row = h("button", { type: "button", "data-src": String(passage.number), title: `${passage.symbol || passage.path}`, onclick: () => onOpen(passage.number) },
     badge(passage.number, "none"), spoken(""), h("code", { class: "sym" }, subject(passage, true)),
-    h("span", { class: "loc" }, h("span", {}, fileName(passage.path)), `:${passage.start_line}`));
+    changeMark(passage.path), h("span", { class: "loc" }, h("span", {}, fileName(passage.path)), `:${passage.start_line}`));
   return h("li", {}, row);
 }
 

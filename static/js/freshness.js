@@ -1,8 +1,9 @@
 // How fresh the index is, and how far: in the bar, in the popover behind it, and, before the first question, on a card.
 
 import { h, icon } from "./dom.js";
+import { announce, notice } from "./notice.js";
 import { scale } from "./progress.js";
-import { count, moment, plural, shortCommit } from "./words.js";
+import { ago, count, moment, plural, shortCommit } from "./words.js";
 
 const STAGES = [
   ["Files read", ["reading", "parsing"]],
@@ -13,11 +14,21 @@ const STAGES = [
 const isActive = (job) => job?.state === "queued" || job?.state === "running";
 
 export class Freshness {
-  constructor() {
+  /** `again()` asks the server for another build, and resolves to what is the matter, or "". */
+  constructor(again) {
     this.button = document.getElementById("repository");
     this.fresh = document.getElementById("fresh");
     this.details = document.getElementById("index-details");
     this.card = document.getElementById("index-card");
+    this.catchUp = document.getElementById("catch-up");
+    this.again = this.catchUp?.querySelector("button");
+    this.again?.addEventListener("click", async () => {
+      this.again.disabled = true;
+      const problem = await again();
+      if (problem) notice(problem, { name: "warn" });
+      else announce("Indexing is queued.");
+      this.again.disabled = false;
+    });
   }
 
   show(repository) {
@@ -27,19 +38,35 @@ export class Freshness {
     this.shown = text;
     this.drawBar(repository);
     this.details?.replaceChildren(...detailRows(repository));
+    this.drawCatchUp(repository);
     this.drawCard(repository);
   }
 
+  /** How many files of the answer that is shown have changed since. */
+  showChanged(files) {
+    if (files === this.changed) return;
+    this.changed = files;
+    if (this.shown) this.drawBar(JSON.parse(this.shown));
+  }
+
   drawBar(repository) {
-    const [state, sign, words, more] = inShort(repository);
+    const [state, sign, words, more] = inShort(repository, this.changed ?? 0);
     this.fresh.dataset.fresh = state;
     this.fresh.hidden = !words;
-    this.fresh.replaceChildren(icon(sign), h("span", {}, words, more ? h("span", { class: "more" }, ` · ${more}`) : ""));
+    const shown = state === "behind" ? [h("span", { class: "words" }, words), h("span", { class: "few-words" }, fewWords(repository.source))] : words;
+    this.fresh.replaceChildren(icon(sign), h("span", {}, shown, more ? h("span", { class: "more" }, ` · ${more}`) : ""));
     this.button.querySelector(".repo-sha").textContent = repository.indexed_at ? shortCommit(repository.commit) : "";
     this.button.querySelector(".repo-ref").hidden = !repository.ref;
     this.button.querySelector(".repo-ref span").textContent = repository.ref;
     this.button.ariaLabel = [`Repository ${repository.name}`, repository.ref && `branch ${repository.ref}`,
       repository.commit && `indexed commit ${shortCommit(repository.commit)}`, words, more].filter(Boolean).join(", ");
+  }
+
+  drawCatchUp(repository) {
+    if (!this.catchUp) return;
+    const words = toCatchUp(repository, Boolean(this.again));
+    this.catchUp.hidden = !words;
+    this.catchUp.querySelector(".say").textContent = words;
   }
 
   drawCard(repository) {
@@ -52,12 +79,41 @@ export class Freshness {
 }
 
 /** [state, icon, words, more] for the bar. */
-function inShort({ job, dirty, indexed_at: indexedAt, embedded, chunks }) {
+function inShort({ job, dirty, indexed_at: indexedAt, embedded, chunks, source }, changed) {
   if (job?.state === "failed") return ["failed", "warn", "Indexing failed", ""];
   if (isActive(job)) return ["building", "part", "Indexing", progressOf(job)];
   if (!indexedAt) return ["missing", "warn", "Not indexed yet", ""];
   if (embedded < chunks) return ["building", "part", embedded ? `Vectors ${Math.floor((100 * embedded) / chunks)} %` : "No vectors yet", ""];
+  const behind = behindBy(source);
+  if (behind) return ["behind", "clock", behind, changed ? `${plural(changed, "file")} of this answer changed` : ""];
   return dirty ? ["dirty", "edit", "with uncommitted changes", ""] : ["current", "clock", moment(indexedAt), ""];
+}
+
+/** "3 commits behind main", "2 files changed since", or "" where the index is up to date as far as is known. */
+function behindBy(source) {
+  if (source?.behind) return `${plural(source.behind, "commit")} behind${source.ref ? ` ${source.ref}` : ""}`;
+  const files = (source?.changed ?? 0) + (source?.added ?? 0);
+  return files ? `${plural(files, "file")} changed since` : "";
+}
+
+/** The same on a phone. */
+const fewWords = ({ behind, changed, added }) => (behind ? `${count(behind)} behind` : `${count(changed + added)} changed`);
+
+/** What to do about an index that is behind, or whose last build failed; "" where there is nothing to do. */
+function toCatchUp({ job, source, indexed_at: indexedAt }, mayIndex) {
+  if (isActive(job)) return "";
+  if (job?.state !== "failed" && !behindBy(source)) return "";
+  const state = indexedAt ? "Answers are made from the index as it is." : "";
+  return `${state} ${mayIndex ? "" : "Its owner or a member of staff can have it indexed again."}`.trim();
+}
+
+/** What the source has that the index hasn't: "9e8d7c6 on main, 3 commits later; 5 files changed, 2 are new". */
+function nowAt({ commit, ref, behind, changed, added }) {
+  const files = [changed && `${plural(changed, "file")} changed`, added && `${count(added)} new`].filter(Boolean).join(", ");
+  const later = behind ? `, ${plural(behind, "commit")} later` : "";
+  const same = behind === null && changed === null ? "" : !behind && !files ? "the same" : "";
+  if (same) return [same];
+  return [commit ? h("code", {}, shortCommit(commit)) : "", ref ? ` on ${ref}` : "", later, files ? `${commit ? "; " : ""}${files}` : ""];
 }
 
 function progressOf({ state, stage, done, total }) {
@@ -67,19 +123,21 @@ function progressOf({ state, stage, done, total }) {
 }
 
 function detailRows(repository) {
-  const { commit, ref, dirty, indexed_at: indexedAt, files, chunks, embedded, job } = repository;
+  const { commit, ref, dirty, indexed_at: indexedAt, files, chunks, embedded, job, source } = repository;
   const rows = [];
   const add = (name, ...value) => rows.push(h("dt", {}, name), h("dd", {}, ...value));
   if (indexedAt) {
-    add("Indexed", commit ? h("code", {}, shortCommit(commit)) : "the folder as it was", ref ? ` on ${ref}` : "", `, ${moment(indexedAt)}`);
+    add("Indexed", commit ? h("code", {}, shortCommit(commit)) : "the folder as it was", ref ? ` on ${ref}` : "", `, ${moment(indexedAt)} (${ago(indexedAt)})`);
     if (dirty) add("Changes", "files that weren’t committed are included as they were");
+    if (source?.checked_at) add("Now", ...nowAt(source), h("span", { class: "dim" }, ` (seen ${ago(source.checked_at)})`));
+    if (source?.problem) add("Not seen since", source.problem);
     add("Holds", `${plural(files, "file")}, ${plural(chunks, "chunk")}`);
     add("Vectors", embedded >= chunks ? "complete" : `${count(embedded)} of ${count(chunks)} chunks (${Math.floor((100 * embedded) / chunks)} %)`);
     add("Skipped", skippedInShort(repository.skipped));
     const secrets = Object.entries(repository.redacted ?? {});
     if (secrets.length) add("Redacted", secrets.map(([kind, number]) => `${count(number)} × ${kind}`).join(", "));
   }
-  if (isActive(job)) add("Now", `indexing, ${progressOf(job)}`);
+  if (isActive(job)) add("Build", `indexing, ${progressOf(job)}`);
   if (job?.state === "failed") add("Last build", job.message || "failed");
   return rows;
 }

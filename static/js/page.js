@@ -1,6 +1,7 @@
 // The page, put together. Everything that holds state is made here once, and told about the others through callbacks.
 
 import { Banner } from "./banner.js";
+import { Changes } from "./changes.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { h, icon } from "./dom.js";
@@ -12,6 +13,7 @@ import { lightTogether } from "./light.js";
 import { List } from "./list.js";
 import { packed } from "./log.js";
 import { Mentions } from "./mentions.js";
+import { post } from "./post.js";
 import { announce, notice } from "./notice.js";
 import { Connection } from "./socket.js";
 import { Sources } from "./sources.js";
@@ -26,8 +28,9 @@ const heading = document.getElementById("title");
 
 const sources = new Sources();
 const gauge = new Gauge();
-const freshness = new Freshness();
+const freshness = new Freshness(indexAgain);
 const banner = new Banner();
+const changes = new Changes(data.changed_url, () => markChanges());
 const filters = new Filters(data.repository);
 const thread = new Thread(document.getElementById("turns"), document.getElementById("scroll"), {
   openSource: (answer, number) => openSource(answer, number),
@@ -55,6 +58,7 @@ function changed(answer, kind, before) {
   if (conversation.turns().find((turn) => turn.number === answer.number)?.id !== answer.id) return;
   body.classList.replace("page-empty", "page-thread");
   thread.show(answer);
+  if (kind === "passages") changes.learn(answer.evidence);
   if (answer.sending) chosen = null;
   if (kind === "status" && answer.status.stage === "waiting") status.soon();
   showSources();
@@ -115,12 +119,22 @@ function showSources() {
   const answer = shownAnswer();
   if (answer) sources.show(answer);
   gauge.show(answer);
+  markChanges();
+}
+
+/** Beside the files that are no longer what the index has, and in the bar how many of them the last answer stands on. */
+function markChanges() {
+  for (const turn of thread.turns.values()) changes.mark(turn.element, turn.shown.evidence);
+  const answer = shownAnswer();
+  changes.mark(sources.panel, answer?.evidence);
+  freshness.showChanged(changes.count(answer?.evidence));
 }
 
 function openSource(answer, number) {
   chosen = answer.number === conversation.turns().at(-1).number ? null : answer.number;
   gauge.show(answer);
   sources.open(answer, number);
+  markChanges();
 }
 
 thread.element.addEventListener("click", (event) => {
@@ -181,6 +195,12 @@ document.getElementById("samples")?.addEventListener("click", (event) => {
   if (!sample) return;
   conversation.ask(sample.textContent, composer.route.value, filters.value);
 });
+
+async function indexAgain() {
+  const problem = await post(data.index_url, { repository: data.repository });
+  if (!problem) status.poll();
+  return problem;
+}
 
 // --- around it ----------------------------------------------------------------------------------------------------------
 
@@ -245,6 +265,7 @@ const connection = new Connection(data.socket, {
 const status = new Status(data.status_url, data.repository, {
   onStatus: (news) => {
     freshness.show(news.repository);
+    changes.renew(JSON.stringify([news.repository?.indexed_at, news.repository?.source?.checked_at]));
     banner.show(news);
   },
   answering: () => conversation.running() !== null,

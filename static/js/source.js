@@ -48,7 +48,7 @@ function fileText() {
 const back = document.getElementById("back");
 if (document.referrer.startsWith(`${location.origin}/conversations/`)) {
   back.hidden = false;
-  back.querySelector("a").href = document.referrer;
+  back.href = document.referrer;
 }
 addEventListener("hashchange", show);
 show();

@@ -2,6 +2,7 @@
 // it is open while the answer grows; its code is drawn when it is first opened.
 
 import { h, icon, spoken } from "./dom.js";
+import { changeMark } from "./changes.js";
 import { badge, spokenState } from "./citations.js";
 import { citationsByNumber, combinedState, dropped, packed } from "./log.js";
 import { checkLines } from "./check.js";
@@ -162,7 +163,7 @@ function droppedCard(passage, evidence) {
   const cost = passage.tokens ? ` · ${plural(passage.tokens, "token")}` : "";
   return h("li", { class: "card flat drop" },
     h("a", { href: sourceAddress(evidence, passage.path, passage.start_line, passage.end_line) },
-      h("span", { class: "cite", "data-state": "none" }, icon("fold")), h("span", { class: "at" }, symbolOf(passage), place(passage)),
+      h("span", { class: "cite", "data-state": "none" }, icon("fold")), h("span", { class: "at" }, symbolOf(passage), changeMark(passage.path), place(passage)),
       h("span", { class: "cost" }, `rank ${rank}${cost}`)));
 }
 
@@ -175,8 +176,8 @@ class Card {
     this.code = h("div", { class: "code-place" });
     this.checks = h("div");
     this.details = h("details", { ontoggle: () => this.details.open && this.drawCode() },
-      h("summary", {}, this.sign, this.state, symbolOf(passage), place(passage)),
-      this.code, this.checks,
+      h("summary", {}, this.sign, this.state, symbolOf(passage), changeMark(passage.path), place(passage)),
+      changeMark(passage.path, { words: true }), this.code, this.checks,
       h("div", { class: "card-foot" }, whyThis(passage), h("a", {
         class: "open", href: sourceAddress(evidence, passage.path, passage.start_line, passage.end_line),
         "aria-label": `Open ${passage.path} at ${spokenRange(passage.start_line, passage.end_line)}`,

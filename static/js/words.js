@@ -42,6 +42,16 @@ export function subject({ symbol, path }, bare = false) {
 /** "20 Nov, 09:12". */
 export const moment = (iso) => `${day.format(new Date(iso))}, ${clock.format(new Date(iso))}`;
 
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const SPANS = [["minute", 60], ["hour", 3600], ["day", 86400], ["month", 30 * 86400], ["year", 365 * 86400]];
+
+/** "just now", "5 minutes ago", "yesterday", "3 months ago". */
+export function ago(iso, now = new Date()) {
+  const seconds = Math.max(0, (now - new Date(iso)) / 1000);
+  const [unit, length] = SPANS.findLast(([, each]) => seconds >= each) ?? ["", 0];
+  return unit ? relative.format(-Math.floor(seconds / length), unit) : "just now";
+}
+
 /** What a list shows beside a title: the time today, the weekday this week, then the date. */
 export function when(iso, now = new Date()) {
   const date = new Date(iso);

@@ -46,6 +46,7 @@ STATUS = {
         "embedded": 3790,
         "skipped": {"binary": 9, "too large": 2},
         "indexed_at": "2026-11-20T09:12:00+00:00",
+        "source": None,
         "job": None,
     },
 }
@@ -63,6 +64,8 @@ class ScriptedSite:
         self.url = f"http://127.0.0.1:{self.port}/"
         self.context: dict[str, Any] = {}
         self.status: dict[str, Any] = STATUS
+        self.changed: dict[str, str] = {}
+        self.index_url = "/repositories/index/"
         self.posted: list[tuple[str, dict[str, list[str]]]] = []
         self.refuses_sockets = False
         self._heard: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -135,6 +138,10 @@ class ScriptedSite:
             await _respond(send, 200, "application/json", json.dumps(self.status).encode())
         elif path == "/mentions.json":
             await _respond(send, 200, "application/json", json.dumps({"mentions": self._mentioned(scope)}).encode())
+        elif path == "/changed.json":
+            asked = parse_qs(scope["query_string"].decode()).get("path", [])
+            changed = {name: what for name, what in self.changed.items() if name in asked}
+            await _respond(send, 200, "application/json", json.dumps({"seen_at": None, "changed": changed}).encode())
         elif path.startswith("/static/"):
             await _respond_with_file(send, STATIC / path.removeprefix("/static/"))
         else:
@@ -160,6 +167,8 @@ class ScriptedSite:
                 "socket": "/ws/",
                 "status_url": "/status.json",
                 "mentions_url": "/mentions.json",
+                "changed_url": "/changed.json",
+                "index_url": self.index_url,
                 "signIn": "free",
                 "user": "local",
             },

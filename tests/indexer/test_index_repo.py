@@ -223,7 +223,7 @@ def home(tmp_path) -> Iterator[dict[str, str]]:
 
 ENQUEUE = """
 import django, sys; django.setup()
-from indexer.jobs import enqueue
+from indexer.queue import enqueue
 from indexer.models import Repository
 enqueue(Repository.objects.create(name="big", source=sys.argv[1]))
 """

@@ -18,8 +18,9 @@ from assistant.models import Answer, Conversation
 from indexer import jobs
 from indexer.embedder import HashingEmbedder
 from indexer.errors import BuildCancelled, RepositoryBusy, SourceError
-from indexer.jobs import enqueue, requeue_expired, run_job, run_now
+from indexer.jobs import requeue_expired, run_job, run_now
 from indexer.models import IndexJob, Repository
+from indexer.queue import enqueue
 from indexer.snapshot import SnapshotReader
 from indexer.types import Progress
 

@@ -22,7 +22,8 @@ from django.db import DatabaseError, connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
-from indexer.jobs import QUEUE, requeue_expired
+from indexer.jobs import requeue_expired
+from indexer.queue import QUEUE
 from indexer.source_checks import SourceChecks
 from indexer.vector_index import faiss_problem
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from indexer.jobs import enqueue
 from indexer.models import Repository
+from indexer.queue import enqueue
 
 
 class Command(BaseCommand):
