@@ -1,7 +1,7 @@
 """Learn the weights of indexer/reranker.py from annotated questions.
 
     python -m benchmarks.train_reranker --dataset DIR --sources DIR [--index DIR] [--clones DIR] [--vectors NAME …]
-                                        [--without FEATURE …] [--ablate] [--write]
+                                        [--without FEATURE …] [--ablate] [--write] [--long-set DIR]
 
 The loss is listwise: the softmax over a question's candidate files should give its chance to the files that answer it (a
 secondary file gets half the share of a primary one), plus an L2 penalty on standardised features (0.01, as found best in the
@@ -18,6 +18,9 @@ names (their chunks are embedded first, which takes minutes for a thousand files
 mix only the weight of `dense` is learned, and the others are those of the mix without vectors: learning all of them from 11
 repositories ranked these better (0.937 instead of 0.928 in sample) and unseen ones worse (0.907 instead of 0.911). A mix that a
 run has no examples for is left as it is.
+
+With --clones the repositories of benchmarks/long_questions are searched too, each with long mixes that were fitted without its
+messages and without its annotated questions (benchmarks/unseen_long_questions.py).
 """
 
 from __future__ import annotations
@@ -32,11 +35,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks import unseen_long_questions
 from benchmarks.commits import MOST_QUESTIONS, training_questions
+from benchmarks.long_questions import FOLDER as LONG_QUESTIONS
 from benchmarks.long_questions import held_out
+from benchmarks.unseen_long_questions import Place
 from indexer.benchmark import ScopeName, answer, index_source
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, Target, grouped, mean, ndcg, read_dataset
-from indexer.reranker import FEATURES, WEIGHTS, shipped_mixes
+from indexer.reranker import FEATURES, WEIGHTS, Mixes, shipped_mixes
 from indexer.retriever import Retriever
 
 if TYPE_CHECKING:
@@ -231,8 +237,21 @@ def main() -> None:
             learned[f"long{ending}"] = _learn_long(
                 f"long{ending}", asked, options, learned[f"short{ending}"], learned.get("long")
             )
+    if "long" in learned:
+        _measure_long_set(options.long_set, indexed, learned)
     if options.write:
         _write(learned)
+
+
+def _measure_long_set(dataset: Path, indexed: Sequence[Indexed], learned: Mapping[str, Learned]) -> None:
+    """Search the long questions of each repository with the mixes that have not seen it."""
+
+    def mixes(name: str) -> Mixes:
+        unseen = {mix: each.without[name].tolist() for mix, each in learned.items() if name in each.without}
+        return {**shipped_mixes(), **unseen}
+
+    places = {each.repository.name: Place(each.snapshot, each.vectors) for each in indexed}
+    unseen_long_questions.print_figures(unseen_long_questions.measured(dataset, places, mixes))
 
 
 def _indexed(repository: BenchmarkRepository, options: argparse.Namespace) -> Indexed:
@@ -248,6 +267,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clones", type=Path, help="one git repository for each, to learn the long mixes from")
     parser.add_argument(
         "--vectors", nargs="*", default=[], metavar="NAME", help="learn the dense mixes from these repositories"
+    )
+    parser.add_argument(
+        "--long-set", type=Path, default=LONG_QUESTIONS, help="measure with --clones on this set (default: the one here)"
     )
     parser.add_argument("--without", nargs="*", default=[], metavar="FEATURE", choices=FEATURES, help="do without these")
     parser.add_argument("--ablate", action="store_true", help="also print what leaving out each feature costs")

@@ -18,6 +18,9 @@ from indexer.types import Filters
 
 BY_CHUNK, BY_FILE, DENSE = "plain BM25", "BM25, sum of three", "dense alone"
 
+# What they are called by on a command line.
+BUILT_IN = {"bm25": BY_CHUNK, "bm25-files": BY_FILE, "dense": DENSE}
+
 # Enough for thirty files where one has many chunks.
 _CHUNKS = 300
 

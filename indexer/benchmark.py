@@ -19,7 +19,7 @@ from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.errors import BuildCancelled, SourceError
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, judge
 from indexer.retriever import Retriever
-from indexer.types import Passage, Progress
+from indexer.types import Origin, Passage, Progress
 
 # Distinct files and passages are both judged by their first ten; a file has at most five passages.
 PASSAGES = 30
@@ -29,11 +29,12 @@ ScopeName = Literal["whole", "root"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A ranked result as a rankings file holds it."""
+    """A ranked result as a rankings file holds it, and which signals found it, where that is known."""
 
     path: str
     start_line: int
     end_line: int
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _answer(retriever: Retriever, question: Question, snapshot: Path, scope: str
 
 
 def _found(passage: Passage) -> Found:
-    return Found(passage.path, passage.start_line, passage.end_line)
+    return Found(passage.path, passage.start_line, passage.end_line, passage.origins)
 
 
 def write_rankings(path: Path, answered: Iterable[Answered]) -> None:
@@ -146,19 +147,19 @@ def write_rankings(path: Path, answered: Iterable[Answered]) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def read_rankings(path: Path) -> Callable[[Question], Outcome]:
+def read_rankings(path: Path) -> Callable[[Question], Answered]:
     """How a rankings file answers a question; one that it doesn't hold was answered with nothing.
 
     Raises OSError or ValueError when the file isn't one.
     """
     records = {(record["repo"], record["query"]): record for record in _records(path)}
 
-    def outcome(question: Question) -> Outcome:
+    def answered(question: Question) -> Answered:
         record = records.get((question.repository, question.text), {})
-        found = [Found(str(result["path"]), *_lines(result)) for result in record.get("results", ())]
-        return Outcome(question, judge(question, found), float(record.get("latency_ms") or 0.0))
+        found = tuple(Found(str(result["path"]), *_lines(result)) for result in record.get("results", ()))
+        return Answered(Outcome(question, judge(question, found), float(record.get("latency_ms") or 0.0)), found)
 
-    return outcome
+    return answered
 
 
 def _lines(result: Mapping[str, Any]) -> tuple[int, int]:

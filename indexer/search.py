@@ -65,11 +65,13 @@ _OVERVIEW_FILES = 20
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file in one search: what was found out about it, its features (reranker.FEATURES), and its chance."""
+    """A file in one search: what was found out about it, its features (reranker.FEATURES), its chance, and the weights of the
+    features, none where something else ranked."""
 
     evidence: FileEvidence
     features: tuple[float, ...]
     chance: float
+    weights: Sequence[float]
 
 
 class Search:
@@ -318,6 +320,7 @@ class Search:
         if not files:
             return []
         features = file_features(self._query, files, self._rarity(files))
+        weights: Sequence[float] = ()
         if self._query.is_overview:
             scores = [findings.cards.get(file.file_id, 0.0) for file in files]
         else:
@@ -331,7 +334,7 @@ class Search:
                 + (_CITED_LIFT if file.file_id in self._cited else 0.0)
                 for file, row in zip(files, features, strict=True)
             ]
-        ranked = [Candidate(*each) for each in zip(files, features, chances(scores), strict=True)]
+        ranked = [Candidate(*each, weights) for each in zip(files, features, chances(scores), strict=True)]
         return sorted(ranked, key=lambda candidate: (-candidate.chance, candidate.evidence.path))
 
     def _evidence(self, findings: Findings) -> list[FileEvidence]:
