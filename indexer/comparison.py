@@ -13,6 +13,7 @@ from pathlib import Path
 
 from indexer.baselines import BUILT_IN, DENSE, by_vectors, by_words
 from indexer.benchmark import Answered, ScopeName, answer, index_source, read_rankings
+from indexer.errors import RankingsError
 from indexer.evaluation import (
     BenchmarkRepository,
     Outcome,
@@ -99,9 +100,9 @@ def baseline(text: str) -> str | Path:
 def compare(repositories: Sequence[BenchmarkRepository], options: Options) -> Comparison:
     """Index what has to be, and ask everything.
 
-    Raises IndexerError, and OSError, ValueError, KeyError or TypeError where a baseline is no file of rankings.
+    Raises IndexerError, a RankingsError among them where a baseline is no file of rankings.
     """
-    read = {path.stem: read_rankings(path) for path in options.baselines if isinstance(path, Path)}
+    read = {path.stem: _rankings(path) for path in options.baselines if isinstance(path, Path)}
     built_in = [BUILT_IN[name] for name in options.baselines if isinstance(name, str)]
     retriever = Retriever(device=options.device)
     started = time.monotonic()
@@ -134,6 +135,13 @@ def compare(repositories: Sequence[BenchmarkRepository], options: Options) -> Co
     )
 
 
+def _rankings(path: Path) -> Callable[[Question], Answered]:
+    try:
+        return read_rankings(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RankingsError(f"{path} can't be read as rankings: {error}") from error
+
+
 def _index(repository: BenchmarkRepository, options: Options) -> Path:
     options.tell(f"{repository.name} …")
     return index_source(
@@ -163,9 +171,7 @@ def _simple(
 
 def _explained(retriever: Retriever, repository: BenchmarkRepository, snapshot: Path, options: Options) -> list[Explained]:
     folder = repository.root if options.scope == "root" else ""
-    return [
-        explain(retriever, question, snapshot, folder, vectors=options.vectors) for question in repository.questions
-    ]
+    return [explain(retriever, question, snapshot, folder, vectors=options.vectors) for question in repository.questions]
 
 
 # --- as text ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ IndexerError
 ├── FilterError            no file of the repository is in a language that a search keeps to
 ├── EmbedderError          the embedding model can't be loaded
 ├── VectorIndexError       FAISS is missing, doubled, or has no GPU though one was asked for
+├── RankingsError          a file of rankings, to compare with, isn't one
 ├── RepositoryBusy         another process indexes this repository right now
 └── BuildCancelled         the build was asked to stop; the live snapshot is untouched
 """
@@ -39,6 +40,10 @@ class EmbedderError(IndexerError):
 
 
 class VectorIndexError(IndexerError):
+    pass
+
+
+class RankingsError(IndexerError):
     pass
 
 

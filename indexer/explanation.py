@@ -8,12 +8,15 @@ what the others give. The weights stay as they are; benchmarks/train_reranker.py
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from indexer.benchmark import Found
-from indexer.evaluation import Question, Target, judge
+from indexer.benchmark import Answered, Found
+from indexer.evaluation import MEASURES, Outcome, Question, Target, judge, mean, paired_difference
 from indexer.reranker import FEATURES
 from indexer.retriever import Retriever
 
@@ -85,29 +88,21 @@ class Explained:
         """From 1; 0 for a file that wasn't compared."""
         return next((place for place, file in enumerate(self.files, 1) if target.is_in(file.path)), 0)
 
-    def measures(self, key: Callable[[RankedFile], float] | None = None) -> dict[str, float]:
-        """MEASURES over files when they are ranked by `key`, of which only what is above 0 counts, or as they are."""
-        files: Sequence[RankedFile] = self.files
-        if key is not None:
-            files = sorted((file for file in files if key(file) > 0), key=lambda file: (-key(file), file.path))
-        return _judged(self.question, files)
+    def measures(self) -> dict[str, float]:
+        """MEASURES of the files as they are ranked, each found as a whole."""
+        return self._judged(self.files)
 
     def alone(self, group: Group) -> dict[str, float]:
-        return self.measures(lambda file: file.part(group.features))
+        """The same for the files for which the group speaks, ranked by that alone."""
+        parts = {file.path: file.part(group.features) for file in self.files}
+        return self._judged(sorted((f for f in self.files if parts[f.path] > 0), key=lambda f: (-parts[f.path], f.path)))
 
     def without(self, group: Group) -> dict[str, float]:
-        return _judged(self.question, sorted(self.files, key=lambda file: (file.part(group.features) - file.score, file.path)))
+        """The same for all files, ranked by everything but the group."""
+        return self._judged(sorted(self.files, key=lambda f: (f.part(group.features) - f.score, f.path)))
 
-
-def _judged(question: Question, files: Iterable[RankedFile]) -> dict[str, float]:
-    return judge(question, [Found(file.path, *target_lines(question, file.path)) for file in files])
-
-
-def target_lines(question: Question, path: str) -> tuple[int, int]:
-    """Lines of a file that hit the question's target in it: here files are judged, and not the passages in them."""
-    targets = (target for target in (*question.relevant, *question.secondary) if target.is_in(path))
-    target = next(targets, None)
-    return (target.start_line, target.end_line) if target else (0, 0)
+    def _judged(self, files: Iterable[RankedFile]) -> dict[str, float]:
+        return judge(self.question, [Found(file.path, 1, sys.maxsize) for file in files])
 
 
 def explain(retriever: Retriever, question: Question, snapshot: Path, folder: str = "", *, vectors: bool = False) -> Explained:
@@ -128,6 +123,10 @@ def explain(retriever: Retriever, question: Question, snapshot: Path, folder: st
     )
 
 
+# Less than this many logits are not worth telling.
+_LEAST_TOLD = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class Advantage:
     """What one feature adds to a file's score beyond what it adds to another's, in logits, and that in words."""
@@ -137,8 +136,91 @@ class Advantage:
     logits: float
 
 
-def advantages(ahead: RankedFile, behind: RankedFile, most: int = 4) -> list[Advantage]:
-    """What puts one file ahead of another, the most first."""
+def advantages(ahead: RankedFile, behind: RankedFile) -> list[Advantage]:
+    """What puts one file ahead of another, the most first; nothing where something else than features ranked."""
+    if not (ahead.parts and behind.parts):
+        return []
     pairs = zip(FEATURES, ahead.parts, behind.parts, strict=True)
-    found = [Advantage(feature, ADVANTAGES[feature], ours - theirs) for feature, ours, theirs in pairs if ours - theirs > 0.05]
-    return sorted(found, key=lambda advantage: -advantage.logits)[:most]
+    found = [Advantage(feature, ADVANTAGES[feature], ours - theirs) for feature, ours, theirs in pairs]
+    return sorted((each for each in found if each.logits > _LEAST_TOLD), key=lambda advantage: -advantage.logits)
+
+
+# --- over all questions -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GroupGain:
+    """alone: means of MEASURES; change: of NDCG@10 over files without the group, and its 95 % interval; the same of hit@1."""
+
+    group: Group
+    alone: Mapping[str, float]
+    change: float
+    interval: tuple[float, float]
+    hit1_change: float
+
+
+def gains_by_group(explained: Sequence[Explained]) -> list[GroupGain]:
+    """Of the groups that have a say in any of the questions."""
+    everything = _outcomes(explained, Explained.measures)
+    gains = []
+    for group in GROUPS:
+        if not any(file.part(group.features) for each in explained for file in each.files):
+            continue
+        alone, without = (_outcomes(explained, partial(how, group=group)) for how in (Explained.alone, Explained.without))
+        change, between = paired_difference(without, everything, "file_ndcg10")
+        hit1_change, _ = paired_difference(without, everything, "hit1")
+        gains.append(GroupGain(group, {measure: mean(alone, measure) for measure in MEASURES}, change, between, hit1_change))
+    return gains
+
+
+def _outcomes(explained: Sequence[Explained], how: Callable[[Explained], dict[str, float]]) -> list[Outcome]:
+    return [Outcome(each.question, how(each), 0.0) for each in explained]
+
+
+@dataclass(frozen=True, slots=True)
+class OriginGain:
+    """In how many questions a signal had found the passage that is the first right one, by the place at which it is shown; and
+    in how many of them the signal itself had it first."""
+
+    signal: str
+    first: int
+    second_to_fifth: int
+    later: int
+    own_first: int
+
+    @property
+    def total(self) -> int:
+        return self.first + self.second_to_fifth + self.later
+
+
+NO_SIGNAL = "only its file"
+
+
+def gains_by_origin(answered: Iterable[Answered]) -> list[OriginGain]:
+    """The signals behind the right passages; NO_SIGNAL for one that stands for its file without a signal of its own."""
+    places: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+    for each in answered:
+        place, found = first_right(each)
+        if found:
+            for origin in found.origins:
+                places[origin.signal].append((place, origin.rank == 1))
+            if not found.origins:
+                places[NO_SIGNAL].append((place, False))
+    gains = [
+        OriginGain(
+            signal,
+            sum(place == 1 for place, _ in some),
+            sum(1 < place <= 5 for place, _ in some),
+            sum(place > 5 for place, _ in some),
+            sum(own for _, own in some),
+        )
+        for signal, some in places.items()
+    ]
+    return sorted(gains, key=lambda gain: (gain.signal == NO_SIGNAL, -gain.total, gain.signal))
+
+
+def first_right(answered: Answered) -> tuple[int, Found | None]:
+    """The first passage that hits a primary target, and its place, from 1; 0 and None for none."""
+    targets = answered.outcome.question.relevant
+    hits = ((place, each) for place, each in enumerate(answered.found, 1) if any(t.is_hit_by(each) for t in targets))
+    return next(hits, (0, None))

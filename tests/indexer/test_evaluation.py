@@ -169,7 +169,7 @@ def test_rankings_that_were_written_are_judged_the_same_when_they_are_read(tmp_p
     found = (Found("b.py", 1, 3), Found("a.py", 1, 5))
     written = Answered(Outcome(asked, judge(asked, found), 3.25), found)
     write_rankings(tmp_path / "ours.jsonl", [written])
-    assert read_rankings(tmp_path / "ours.jsonl")(asked) == written.outcome
+    assert read_rankings(tmp_path / "ours.jsonl")(asked) == written
     record = json.loads((tmp_path / "ours.jsonl").read_text())
     assert list(record) == ["repo", "query", "latency_ms", "results"]
     assert record["results"][1] == {"path": "a.py", "start_line": 1, "end_line": 5}
@@ -179,8 +179,8 @@ def test_a_ranking_without_lines_stands_for_whole_files_and_an_absent_one_for_no
     path = tmp_path / "theirs.jsonl"
     path.write_text('\n{"repo": "r", "query": "q", "results": [{"path": "a.py"}]}\n\n')
     theirs = read_rankings(path)
-    assert theirs(question(Target("a.py", 500, 510))).measures["ndcg10"] == 1.0
-    assert theirs(question(Target("a.py"), text="another")).measures["ndcg10"] == 0.0
+    assert theirs(question(Target("a.py", 500, 510))).outcome.measures["ndcg10"] == 1.0
+    assert theirs(question(Target("a.py"), text="another")).outcome.measures["ndcg10"] == 0.0
 
 
 def small(dataset: Path) -> BenchmarkRepository:

@@ -178,18 +178,18 @@ def evaluate(folder: Path, *arguments: object) -> str:
 
 
 def figures(said: str, row: str) -> list[float]:
-    (line,) = [line for line in said.splitlines() if line.startswith(f"{row} ")]
-    return [float(figure) for figure in line.split()[1:]]
+    (line,) = [line for line in said.splitlines() if line[:26].rstrip() == row]
+    return [float(figure) for figure in line[len(row) :].split()]
 
 
 def test_figures_are_given_overall_and_by_category_language_and_repository(benchmark):
     said = evaluate(benchmark)
-    count, ndcg10, hit1, hit5, *_ = figures(said, "all")
+    count, ndcg10, hit1, hit5, *_ = figures(said, "Sextant")
     # The last question's only primary target holds none of its words, and its secondary one comes first.
     assert (count, hit1, hit5) == (3, 0.6667, 0.6667)
     assert ndcg10 == pytest.approx((1 + 1 + 1 / 1.63093) / 3, abs=1e-4)
     assert figures(said, "semantic")[:2] == [1, 1.0]
-    assert figures(said, "python") == figures(said, "small") == figures(said, "all")
+    assert figures(said, "python") == figures(said, "small") == figures(said, "Sextant")
     assert "latency p50" in said
 
 
@@ -201,10 +201,8 @@ def test_our_own_rankings_as_baseline_differ_by_nothing(benchmark):
     rankings = benchmark / "ours.jsonl"
     evaluate(benchmark, "--output", rankings)
     said = evaluate(benchmark, "--baseline", rankings)
-    assert said.splitlines()[-1] == (
-        f"baseline NDCG@10 {figures(said, 'all')[1]:.4f}; the difference is +0.0000,"
-        " between +0.0000 and +0.0000 (95 %, paired bootstrap)"
-    )
+    assert "Sextant − ours: +0.0000 NDCG@10, between +0.0000 and +0.0000 (95 %, paired bootstrap)" in said.splitlines()
+    assert figures(said, "ours") == figures(said, "Sextant")
     assert len(rankings.read_text().splitlines()) == 3
 
 
@@ -218,8 +216,27 @@ def test_what_is_missing_is_named_in_one_sentence(benchmark, missing):
 
 
 def test_a_baseline_that_is_none_is_named(benchmark):
-    with pytest.raises(CommandError, match=r"repos\.json can't be read as what it should be"):
+    with pytest.raises(CommandError, match=r"repos\.json can't be read as rankings"):
         evaluate(benchmark, "--baseline", benchmark / "dataset/repos.json")
+
+
+def test_baselines_are_given_by_name_as_often_as_wanted(benchmark):
+    said = evaluate(benchmark, "--baseline", "bm25", "--baseline", "bm25-files")
+    assert [figures(said, name)[0] for name in ("Sextant", "plain BM25", "BM25, sum of three")] == [3, 3, 3]
+    assert "Sextant − BM25, sum of three: " in said
+
+
+def test_vectors_alone_need_vectors(benchmark):
+    with pytest.raises(CommandError, match="--baseline dense needs --vectors") as error:
+        evaluate(benchmark, "--baseline", "dense")
+    assert error.value.returncode == 2
+
+
+def test_a_report_is_written_or_the_place_named(benchmark):
+    evaluate(benchmark, "--report", benchmark / "report.html")
+    assert "how is somebody greeted by name" in (benchmark / "report.html").read_text()
+    with pytest.raises(CommandError, match=r"nowhere/report\.html can't be written: No such file"):
+        evaluate(benchmark, "--report", benchmark / "nowhere" / "report.html")
 
 
 # --- filters, patterns and lists --------------------------------------------------------------------------------------------
