@@ -61,6 +61,7 @@ def _repository(repository: Repository) -> dict[str, Any]:
         "embedded": snapshot.embedded if snapshot else 0,
         "skipped": snapshot.skipped if snapshot else {},
         "redacted": snapshot.redacted if snapshot else {},
+        "allowed": snapshot.allowed if snapshot else {},
         "indexed_at": snapshot.created_at.isoformat() if snapshot else None,
         "source": _source(repository),
         "job": _job(repository),

@@ -33,6 +33,7 @@ from indexer.errors import BuildCancelled, SnapshotError, SourceError
 from indexer.parser import ParserPool
 from indexer.records import FileRecord, record_of
 from indexer.secrets import REDACTION_VERSION
+from indexer.secrets_baseline import BASELINE_FILE, Known, digest, known_false_positives
 from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, in_use, sweep
 from indexer.source import Source, open_source
 from indexer.types import BuildReport, Manifest, Progress, Skipped, SourceFile
@@ -127,9 +128,13 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
         pool.start()
     with open_source(request.source, request.ref, clone_root=request.clone_root) as source:
         listing = _list(source, request.max_file_bytes, hooks)
+        known, note = _known_false_positives(listing) if request.redact else ({}, "")
+        pool.known_false_positives = known
+        if previous is not None and previous.manifest.baseline != digest(known):
+            previous = None
         if previous is not None and _is_same(previous, source, listing, embedder):
             return previous.directory
-        if previous is None and (previous := _usable(request.relative, request.redact)):
+        if previous is None and (previous := _usable(request.relative, request.redact, digest(known))):
             held.callback(previous.close)
             held.enter_context(in_use(previous.directory))
         with SnapshotWriter(request.root, request.snapshot, previous) as writer:
@@ -137,7 +142,8 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
             if not writer.files:
                 raise SourceError(_nothing_to_index(request.source, writer.skipped))
             hooks.step(Progress("publishing", 0, 1))
-            directory = writer.publish(_manifest(request, source, writer, embedder))
+            writer.notes += [note] if note else []
+            directory = writer.publish(_manifest(request, source, writer, embedder, digest(known)))
             # The lock stays until the vectors are there, and keeps other processes from sweeping the new snapshot away.
             held.callback(os.close, os.dup(writer.held))
             return directory
@@ -167,8 +173,19 @@ def _list(source: Source, max_bytes: int, hooks: Hooks) -> _Listing:
     return _Listing(tuple(files), tuple(skipped))
 
 
-def _usable(directory: Path | None, redact: bool) -> SnapshotReader | None:
-    """The previous snapshot, if this version can build on it."""
+def _known_false_positives(listing: _Listing) -> tuple[Known, str]:
+    """What the source's own baseline says is no secret, and "" or why it can't be read."""
+    file = next((file for file in listing.files if file.path == BASELINE_FILE), None)
+    if file is None:
+        return {}, ""
+    try:
+        return known_false_positives(file.read()), ""
+    except (SourceError, ValueError) as error:
+        return {}, f"{BASELINE_FILE} is passed over: {str(error).rstrip('.')}"
+
+
+def _usable(directory: Path | None, redact: bool, baseline: str | None = None) -> SnapshotReader | None:
+    """The previous snapshot, if this version can build on it, and if it was made with this list of known false positives."""
     if directory is None:
         return None
     with ExitStack() as unusable:
@@ -179,6 +196,8 @@ def _usable(directory: Path | None, redact: bool) -> SnapshotReader | None:
             logger.info("Building anew: %s", error)
             return None
         if (previous.manifest.chunker, previous.manifest.redaction) != (CHUNKER_VERSION, _redaction(redact)):
+            return None
+        if baseline is not None and previous.manifest.baseline != baseline:
             return None
         unusable.pop_all()
         return previous
@@ -209,7 +228,7 @@ def _nothing_to_index(source: str, skipped: Counter[str]) -> str:
     return f"{source} holds no file that can be indexed (skipped: {reasons})."
 
 
-def _manifest(request: BuildRequest, source: Source, writer: SnapshotWriter, embedder: Embedder) -> Manifest:
+def _manifest(request: BuildRequest, source: Source, writer: SnapshotWriter, embedder: Embedder, baseline: str) -> Manifest:
     return Manifest(
         schema=SCHEMA,
         chunker=CHUNKER_VERSION,
@@ -229,6 +248,8 @@ def _manifest(request: BuildRequest, source: Source, writer: SnapshotWriter, emb
         redaction=_redaction(request.redact),
         redacted=dict(writer.redacted.most_common()),
         redacted_files=tuple(writer.redacted_files),
+        baseline=baseline,
+        allowed=dict(writer.allowed.most_common()),
     )
 
 

@@ -211,6 +211,7 @@ def _make_live(job: IndexJob, token: uuid.UUID, directory: Path) -> None:
                 "chunks": manifest.chunks,
                 "skipped": dict(manifest.skipped),
                 "redacted": dict(manifest.redacted),
+                "allowed": dict(manifest.allowed),
             },
         )
         if not _held(job, token).update(snapshot=snapshot):

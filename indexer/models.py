@@ -91,6 +91,7 @@ class Snapshot(models.Model):
     embedded = models.PositiveIntegerField(default=0, help_text="Chunks that have a vector in this snapshot.")
     skipped = models.JSONField(default=dict)
     redacted = models.JSONField(default=dict, help_text="How many secrets of each kind were taken out of the files.")
+    allowed = models.JSONField(default=dict, help_text="How many were left in, as known false positives.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -37,6 +37,7 @@ from indexer.chunker import chunk_blocks, chunk_lines
 from indexer.errors import IndexerError
 from indexer.languages import TEXT, Language, language_of
 from indexer.prose import read_notebook, read_prose
+from indexer.secrets_baseline import Known
 from indexer.syntax import HEADER_CHARACTERS, plain_comment, read_syntax
 from indexer.types import ParsedFile, Skipped
 
@@ -66,8 +67,11 @@ START_S = 60.0
 MAX_STILLBORN = 3
 
 
-def parse(path: str, data: bytes, *, note: str = "", redact: bool = True) -> ParsedFile | Skipped:
-    """Read one file. With a `note` it is cut by lines, without its grammar, and the note is kept. redact: take secrets out.
+def parse(
+    path: str, data: bytes, *, note: str = "", redact: bool = True, known: Set[str] = frozenset()
+) -> ParsedFile | Skipped:
+    """Read one file. With a `note` it is cut by lines, without its grammar, and the note is kept. redact: take secrets out, but
+    for those whose hash is `known` to be none.
 
     Skipped: "empty" (nothing but blanks), "lfs pointer", "binary" (a NUL), "not text" (neither UTF-8 nor marked UTF-16),
     "minified" (lines that no person wrote).
@@ -81,9 +85,11 @@ def parse(path: str, data: bytes, *, note: str = "", redact: bool = True) -> Par
         return Skipped(path, "lfs pointer")
     if not redact:
         return _parse_text(path, text, note)
-    clean = secrets.redact(text)
+    clean = secrets.redact(text, path, known)
     parsed = _parse_text(path, clean.text, note)
-    return replace(parsed, redacted=tuple(clean.kinds.items())) if clean.kinds and isinstance(parsed, ParsedFile) else parsed
+    if isinstance(parsed, Skipped) or not (clean.kinds or clean.allowed):
+        return parsed
+    return replace(parsed, redacted=tuple(clean.kinds.items()), allowed=tuple(clean.allowed.items()))
 
 
 def _parse_text(path: str, text: str, note: str) -> ParsedFile | Skipped:
@@ -171,11 +177,11 @@ class _Worker:
         its_batches.close()
         its_results.close()
 
-    def send(self, tasks: Sequence[_Task], finish: Finish[Any]) -> None:
+    def send(self, tasks: Sequence[_Task], finish: Finish[Any], known: Known) -> None:
         """Give it a batch. Raises OSError when the process is gone; the tasks then still count as unanswered."""
         self.tasks.extend(tasks)
         self.heard_at = time.monotonic()
-        self.batches.send((finish, [(task.path, task.data) for task in tasks]))
+        self.batches.send((finish, [(task.path, task.data, known.get(task.path, frozenset())) for task in tasks]))
 
     def kill(self) -> None:
         self.process.kill()
@@ -202,16 +208,16 @@ def work(batches_fd: int, results_fd: int, redact: bool) -> None:
         results.send(None)
         while True:
             finish, files = batches.recv()
-            for path, data in files:
-                results.send(_finished(finish, path, _parse_or_note(path, data, redact)))
+            for path, data, known in files:
+                results.send(_finished(finish, path, _parse_or_note(path, data, redact, known)))
 
 
-def _parse_or_note(path: str, data: bytes, redact: bool) -> ParsedFile | Skipped:
+def _parse_or_note(path: str, data: bytes, redact: bool, known: Set[str]) -> ParsedFile | Skipped:
     try:
-        return parse(path, data, redact=redact)
+        return parse(path, data, redact=redact, known=known)
     except (MemoryError, RecursionError, ValueError) as error:
         log.warning("parsing %s failed", path, exc_info=True)
-        return parse(path, data, note=f"the parser failed ({type(error).__name__})", redact=redact)
+        return parse(path, data, note=f"the parser failed ({type(error).__name__})", redact=redact, known=known)
 
 
 def _finished(finish: Finish[T], path: str, parsed: ParsedFile | Skipped) -> T | Skipped:
@@ -225,7 +231,7 @@ def _as_parsed(path: str, parsed: ParsedFile) -> ParsedFile:
 class ParserPool:
     """Parses files in `processes` killable processes (0: one for each core this process may use, at most 8).
 
-    redact: take secrets out of the files' texts.
+    redact: take secrets out of the files' texts; `known_false_positives` are none, and may be set before files are given.
 
     A context manager; leaving it ends the processes. Not thread-safe: one `parse_many` at a time.
     """
@@ -234,6 +240,7 @@ class ParserPool:
         self.processes = processes or min(MAX_PROCESSES, _cores())
         self.deadline_s = deadline_s
         self.redact = redact
+        self.known_false_positives: Known = {}
         self._workers: list[_Worker] = []
         self._stillborn = 0
 
@@ -325,7 +332,7 @@ class _Run:
         wanted = 1 + len(self.ahead_bytes) // FILES_A_PROCESS  # a handful of files is not worth two processes
         while self.waiting and (worker := self.pool._idle_worker(wanted)):
             try:
-                worker.send(self._batch(), self.finish)
+                worker.send(self._batch(), self.finish, self.pool.known_false_positives)
             except OSError:
                 self._lost(worker)
 
@@ -397,7 +404,8 @@ class _Run:
 
     def _fall_back(self, task: _Task, note: str) -> None:
         log.warning("%s is cut by lines: %s", task.path, note)
-        parsed = parse(task.path, task.data, note=note, redact=self.pool.redact)
+        known = self.pool.known_false_positives.get(task.path, frozenset())
+        parsed = parse(task.path, task.data, note=note, redact=self.pool.redact, known=known)
         self.done[task.index] = _finished(self.finish, task.path, parsed)
 
 

@@ -26,7 +26,8 @@ ReferenceRow = tuple[str, str, int]
 class FileRecord:
     """content: the text, compressed by zlib. chunks: (start line, end line, symbol, kind, sha256 of the text that stands for it
     when it is embedded); definitions: (name, qualified name, kind, line, start line, end line, signature); references: (name,
-    kind, line); redacted: (kind of secret, how many were taken out); all in their order in the file."""
+    kind, line); redacted: (kind of secret, how many were taken out), allowed: (kind, how many were left in); all in their order
+    in the file."""
 
     language: str
     lines: int
@@ -37,6 +38,7 @@ class FileRecord:
     definitions: Sequence[DefinitionRow]
     references: Sequence[ReferenceRow]
     redacted: Sequence[tuple[str, int]]
+    allowed: Sequence[tuple[str, int]]
     terms: FileTerms
 
 
@@ -54,5 +56,6 @@ def record_of(path: str, parsed: ParsedFile) -> FileRecord:
         ],
         references=[(r.name, r.kind, r.line) for r in parsed.references],
         redacted=parsed.redacted,
+        allowed=parsed.allowed,
         terms=count_terms(path, parsed),
     )

@@ -4,6 +4,9 @@ A file is first looked through for marks that no secret of these kinds is withou
 of letters and digits beside a word such as "token"), which costs a few microseconds. Only where one is found, detect-secrets'
 detectors look at those few hundred characters. A secret becomes `[redacted: AWS access key]`; line ends stay, and so do the
 numbers of the lines. Made for few false alarms: what people write as an example (`user:password@`) stays.
+
+What is taken out wrongly all the same is kept by the conventions of detect-secrets: `pragma: allowlist secret` in a comment of
+its line, `pragma: allowlist nextline secret` in the line before, or an entry of `.secrets.baseline` that was audited as false.
 """
 
 from __future__ import annotations
@@ -12,17 +15,21 @@ import importlib
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from ahocorasick_rs import AhoCorasick
 
-REDACTION_VERSION = 1
+from indexer.secrets_baseline import hash_of
+
+REDACTION_VERSION = 2
 """Goes up with what counts as a secret; 0 means that nothing was redacted."""
 
+# How far from a secret the comment may stand that says that it is none; lines may be without end.
+_MARK_WITHIN = 500
 # How a secret's own characters go on after its mark.
 _TAIL = 400
 _LONGEST_HEAD = 250
@@ -62,42 +69,71 @@ _ENTROPY = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """A text without its secrets, and how many of each kind it held."""
+    """A text without its secrets, how many of each kind it held, and how many were left in because somebody says that they are
+    none."""
 
     text: str
     kinds: Counter[str]
+    allowed: Counter[str]
 
 
-def redact(text: str) -> Redacted:
-    """Take the secrets out of a text. It keeps its number of lines."""
+def redact(text: str, path: str = "", known: Set[str] = frozenset()) -> Redacted:
+    """Take the secrets out of a text. It keeps its number of lines.
+
+    path: tells how its comments are written. known: hashes of values that are no secrets (secrets_baseline.py).
+    """
     kinds: Counter[str] = Counter()
-    spans: list[tuple[int, int, str]] = []
+    allowed: Counter[str] = Counter()
+    spans: list[tuple[int, int, str, int]] = []
     for find in (_private_keys, _tokens, _url_passwords, _assigned):
         spans.extend(find(text))
     if not spans:
-        return Redacted(text, kinds)
+        return Redacted(text, kinds, allowed)
     parts: list[str] = []
     end = 0
-    for start, stop, kind in sorted(spans):
+    for start, stop, kind, place in sorted(spans):
         if start < end:
             continue  # a second detector has found the same
+        if _is_allowed(text, start, stop, place, path, known):
+            allowed[kind] += kind != _SAME_KEY
+            parts.append(text[end:stop])
+            end = stop
+            continue
         parts += [text[end:start], f"[redacted: {kind}]"]
         if kind != _SAME_KEY:
             kinds[kind] += 1
         end = stop
-    return Redacted("".join([*parts, text[end:]]), kinds)
+    return Redacted("".join([*parts, text[end:]]), kinds, +allowed)
 
 
-def _private_keys(text: str) -> Iterator[tuple[int, int, str]]:
+def _is_allowed(text: str, start: int, stop: int, place: int, path: str, known: Set[str]) -> bool:
+    """Whether somebody says that this is no secret; place: where in the line that may say so."""
+    if known and hash_of(text[start:stop]) in known:
+        return True
+    line = max(text.rfind("\n", 0, place) + 1, place - _MARK_WITHIN)
+    before = max(text.rfind("\n", 0, max(0, line - 1)) + 1, line - _MARK_WITHIN)
+    end = text.find("\n", place, max(stop, place) + _MARK_WITHIN)
+    window = text[before : end if end >= 0 else max(stop, place) + _MARK_WITHIN]
+    if "pragma:" not in window:
+        return False
+    from detect_secrets.filters.allowlist import is_line_allowlisted
+    from detect_secrets.util.code_snippet import CodeSnippet
+
+    lines = [window[: max(0, line - before - 1)], window[line - before :].partition("\n")[0]]
+    return is_line_allowlisted(path, lines[1], CodeSnippet(lines, 1, 1))
+
+
+def _private_keys(text: str) -> Iterator[tuple[int, int, str, int]]:
     if "PRIVATE KEY" not in text:
         return
     for match in _PRIVATE_KEY.finditer(text):
         lines = _KEY_MATERIAL.finditer(text, match.start(1), match.end(1))
         spans = [line.span() for line in lines if _is_mixed(line[0]) and _entropy(line[0]) > 3.5]
-        yield from ((*span, "private key" if number == 0 else _SAME_KEY) for number, span in enumerate(spans))
+        kinds = ("private key" if number == 0 else _SAME_KEY for number in count())
+        yield from ((*span, kind, match.start()) for span, kind in zip(spans, kinds, strict=False))
 
 
-def _tokens(text: str) -> Iterator[tuple[int, int, str]]:
+def _tokens(text: str) -> Iterator[tuple[int, int, str, int]]:
     """What has a form of its own, wherever it stands."""
     looked: dict[int, int] = {}
     for number, place, _ in _marks().find_matches_as_indexes(text):
@@ -117,20 +153,20 @@ def _tokens(text: str) -> Iterator[tuple[int, int, str]]:
                 stop = rest.end() if rest else found + len(secret)
                 looked[number] = max(looked[number], stop)
                 if not _is_example(secret):
-                    yield found, stop, kind
+                    yield found, stop, kind, found
                 found = text.find(secret, stop, line + len(snippet))
 
 
-def _url_passwords(text: str) -> Iterator[tuple[int, int, str]]:
+def _url_passwords(text: str) -> Iterator[tuple[int, int, str, int]]:
     if "://" not in text or "@" not in text:
         return
     for match in _URL.finditer(text):
         user, password = match[1], match[2]
         if not _TEMPLATE.search(password) and not _EXAMPLE.match(password) and password != user and _is_mixed(password):
-            yield match.start(2), match.end(2), "password in a URL"
+            yield match.start(2), match.end(2), "password in a URL", match.start(2)
 
 
-def _assigned(text: str) -> Iterator[tuple[int, int, str]]:
+def _assigned(text: str) -> Iterator[tuple[int, int, str, int]]:
     for match in _QUOTED.finditer(text):
         value = match[1]
         before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
@@ -143,7 +179,7 @@ def _assigned(text: str) -> Iterator[tuple[int, int, str]]:
             and _entropy(value) >= (3.0 if re.fullmatch(r"[0-9a-fA-F]+", value) else _ENTROPY)
             and not _sequential(value)
         ):
-            yield match.start(1), match.end(1), "value of a secret"
+            yield match.start(1), match.end(1), "value of a secret", match.start(1)
 
 
 def _is_mixed(text: str) -> bool:

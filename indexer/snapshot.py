@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from indexer.lexical_index import LexicalIndex
     from indexer.records import FileRecord
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 CHUNKS = "chunks.sqlite3"
 VECTORS = "vectors.faiss"
@@ -61,7 +61,7 @@ CREATE TABLE definitions (
     id INTEGER PRIMARY KEY, file_id INTEGER NOT NULL, name TEXT NOT NULL, qualified_name TEXT NOT NULL, kind TEXT NOT NULL,
     line INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, signature TEXT NOT NULL);
 CREATE TABLE refs (file_id INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, line INTEGER NOT NULL);
-CREATE TABLE redacted (file_id INTEGER NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL);
+CREATE TABLE redacted (file_id INTEGER NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL, allowed INTEGER NOT NULL);
 CREATE TABLE skipped (path TEXT NOT NULL, reason TEXT NOT NULL, blob TEXT NOT NULL);
 """
 
@@ -120,6 +120,7 @@ class SnapshotWriter:
         self.notes: list[str] = []
         self.redacted: Counter[str] = Counter()
         self.redacted_files: list[str] = []
+        self.allowed: Counter[str] = Counter()
 
     def add_file(self, file: SourceFile, record: FileRecord) -> None:
         """Add one file."""
@@ -133,9 +134,10 @@ class SnapshotWriter:
         definitions = ((file_id, *definition) for definition in record.definitions)
         self._db.executemany("INSERT INTO definitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", definitions)
         self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?)", ((file_id, *each) for each in record.references))
-        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?)", ((file_id, *found) for found in record.redacted))
+        secrets = [(*found, 0) for found in record.redacted] + [(*found, 1) for found in record.allowed]
+        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?, ?)", ((file_id, *found) for found in secrets))
         self._lexical.add_file(file_id, first_chunk, record.terms)
-        self._count(file.path, len(record.definitions), record.note, record.redacted)
+        self._count(file.path, len(record.definitions), record.note, secrets)
 
     def copy_file(self, path: str) -> None:
         """Add a file as the previous snapshot holds it."""
@@ -161,9 +163,9 @@ class SnapshotWriter:
         self._db.execute(
             "INSERT INTO refs SELECT ?, name, kind, line FROM previous.refs WHERE file_id = ? ORDER BY rowid", (file_id, old_id)
         )
-        redacted = self._db.execute("SELECT kind, count FROM previous.redacted WHERE file_id = ? ORDER BY rowid", (old_id,))
-        secrets = redacted.fetchall()
-        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?)", ((file_id, *found) for found in secrets))
+        query = "SELECT kind, count, allowed FROM previous.redacted WHERE file_id = ? ORDER BY rowid"
+        secrets = self._db.execute(query, (old_id,)).fetchall()
+        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?, ?)", ((file_id, *found) for found in secrets))
         self._lexical.copy_file(file_id, first_chunk, chunks, old_id, old_chunk)
         self._count(path, definitions, note, secrets)
 
@@ -174,11 +176,14 @@ class SnapshotWriter:
         self.chunks += chunks
         return self.files, first_chunk
 
-    def _count(self, path: str, definitions: int, note: str, redacted: Sequence[tuple[str, int]]) -> None:
+    def _count(self, path: str, definitions: int, note: str, secrets: Sequence[tuple[str, int, int]]) -> None:
+        """secrets: (kind, how many, whether they were left in)."""
         self.definitions += definitions
         if note and len(self.notes) < _NOTES:
             self.notes.append(f"{path}: {note}")
-        self.redacted.update(dict(redacted))
+        redacted = {kind: count for kind, count, allowed in secrets if not allowed}
+        self.redacted.update(redacted)
+        self.allowed.update({kind: count for kind, count, allowed in secrets if allowed})
         if redacted and len(self.redacted_files) < _NOTES:
             self.redacted_files.append(path)
 
@@ -351,9 +356,8 @@ class SnapshotReader:
                 "SELECT name, line, kind FROM refs WHERE file_id = ? ORDER BY rowid", (row["id"],)
             )
         )
-        redacted = tuple(
-            self.connection.execute("SELECT kind, count FROM redacted WHERE file_id = ? ORDER BY rowid", (row["id"],))
-        )
+        query = "SELECT kind, count, allowed FROM redacted WHERE file_id = ? ORDER BY rowid"
+        secrets = self.connection.execute(query, (row["id"],)).fetchall()
         return ParsedFile(
             row["language"],
             text,
@@ -362,7 +366,8 @@ class SnapshotReader:
             references,
             header=row["header"],
             note=row["note"],
-            redacted=redacted,
+            redacted=tuple((kind, count) for kind, count, allowed in secrets if not allowed),
+            allowed=tuple((kind, count) for kind, count, allowed in secrets if allowed),
         )
 
     def _definitions(self, file_id: int) -> tuple[Definition, ...]:

@@ -78,7 +78,7 @@ class ParsedFile:
     """What was found in one file. `text` is its whole text with line ends as "\\n"; `header` its docstring or head comment.
 
     note: "" or why the file was cut by lines instead of along definitions ("parser took longer than 5 s").
-    redacted: (kind of secret, how many) for what was taken out of the text.
+    redacted: (kind of secret, how many) for what was taken out of the text; allowed: for what somebody says is no secret.
     """
 
     language: str
@@ -89,6 +89,7 @@ class ParsedFile:
     header: str = ""
     note: str = ""
     redacted: tuple[tuple[str, int], ...] = ()
+    allowed: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +217,9 @@ class StoredFile:
 class Manifest:
     """manifest.json of a snapshot directory. `skipped` maps a reason to a number of files.
 
-    redaction: the version of the rules by which secrets were taken out, 0 for none. redacted: how many secrets of each kind;
-    redacted_files: where they were, the first of them.
+    redaction: the version of the rules by which secrets were taken out, 0 for none; baseline: which list of known false
+    positives was used (secrets_baseline.digest). redacted: how many secrets of each kind; redacted_files: where they were, the
+    first of them. allowed: how many were left in as known false positives.
     """
 
     schema: int
@@ -238,6 +240,8 @@ class Manifest:
     redaction: int = 0
     redacted: Mapping[str, int] = field(default_factory=dict)
     redacted_files: tuple[str, ...] = ()
+    baseline: str = ""
+    allowed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,8 +134,10 @@ function detailRows(repository) {
     add("Holds", `${plural(files, "file")}, ${plural(chunks, "chunk")}`);
     add("Vectors", embedded >= chunks ? "complete" : `${count(embedded)} of ${count(chunks)} chunks (${Math.floor((100 * embedded) / chunks)} %)`);
     add("Skipped", skippedInShort(repository.skipped));
-    const secrets = Object.entries(repository.redacted ?? {});
-    if (secrets.length) add("Redacted", secrets.map(([kind, number]) => `${count(number)} × ${kind}`).join(", "));
+    for (const [name, kinds] of [["Redacted", repository.redacted], ["Left in", repository.allowed]]) {
+      const secrets = Object.entries(kinds ?? {}).map(([kind, number]) => `${count(number)} × ${kind}`);
+      if (secrets.length) add(name, secrets.join(", "), name === "Left in" ? ", known to be none" : "");
+    }
   }
   if (isActive(job)) add("Build", `indexing, ${progressOf(job)}`);
   if (job?.state === "failed") add("Last build", job.message || "failed");

@@ -13,7 +13,7 @@ from indexer.build import Hooks
 from indexer.embedder import HashingEmbedder
 from indexer.errors import BuildCancelled, EmbedderError, SnapshotError, SourceError
 from indexer.lexical_index import WORDS
-from indexer.snapshot import SnapshotReader
+from indexer.snapshot import SCHEMA, SnapshotReader
 from indexer.types import Progress
 from indexer.vector_index import open_index
 
@@ -124,7 +124,7 @@ def test_another_embedder_gives_another_snapshot(bench):
 def test_a_snapshot_of_another_version_is_not_built_upon(bench):
     first = bench.build()
     manifest = bench.root / first.snapshot / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"schema": 2', '"schema": 0'))
+    manifest.write_text(manifest.read_text().replace(f'"schema": {SCHEMA}', '"schema": 0'))
     second = bench.build()
     assert (second.snapshot != first.snapshot, second.embedded) == (True, 0)
 

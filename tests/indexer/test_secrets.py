@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from indexer.parser import parse
 from indexer.secrets import redact
+from indexer.secrets_baseline import digest, hash_of, known_false_positives
 from indexer.types import ParsedFile
 
 from .builds import SMALL, Bench, write_files
@@ -173,6 +174,96 @@ def test_a_parsed_file_tells_what_was_taken_out_and_keeps_its_definitions():
     assert (SECRETS["GitHub token"] in kept.text, kept.redacted) == (True, ())
 
 
+# What somebody says is none
+
+VALUE = "q8Zr2LxW7vN4tYb6Kd1PmS5h"
+KEY = f'client_secret = "{VALUE}"'
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.py", f"{KEY}  # pragma: allowlist secret"),
+        ("a.go", f"{KEY} // pragma: allowlist secret"),
+        ("a.c", f"{KEY} /* pragma: allowlist secret */"),
+        ("a.py", f"# pragma: allowlist nextline secret\n{KEY}"),
+        ("a.txt", f"x = {SECRETS['GitHub token']} # pragma: allowlist secret"),
+        ("a.sql", f"'https://ann:{VALUE}@example.org' -- pragma: allowlist secret"),
+        ("a.pem", f"# pragma: allowlist nextline secret\n{private_key()}"),
+    ],
+)
+def test_a_mark_of_detect_secrets_keeps_what_is_no_secret(path, text):
+    clean = redact(text, path)
+    assert (clean.text, clean.kinds, clean.allowed.total()) == (text, {}, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"# pragma: allowlist secret\n{KEY}",
+        f"{KEY}\n# pragma: allowlist secret",
+        f"x = 1  # pragma: allowlist nextline secret\n{KEY}",
+        f"# pragma: allowlist nextline secret\n\n{KEY}",
+        f"{KEY} pragma: allowlist secret",
+        f"{KEY}{' ' * 2000}# pragma: allowlist secret",
+        f"-----BEGIN x\n# pragma: allowlist secret\n{private_key()}",
+    ],
+)
+def test_a_mark_elsewhere_keeps_nothing(text):
+    clean = redact(text, "a.py")
+    assert VALUE not in clean.text
+    assert (clean.kinds.total(), clean.allowed) == (1, {})
+
+
+def test_one_mark_keeps_one_line():
+    clean = redact(f"{KEY}  # pragma: allowlist secret\n{KEY}\n", "a.py")
+    assert clean.text.count(VALUE) == 1
+    assert (clean.kinds, clean.allowed) == ({"value of a secret": 1}, {"value of a secret": 1})
+
+
+def baseline(**files: list[dict[str, object]]) -> bytes:
+    return json.dumps({"version": "1.5.0", "results": files}).encode()
+
+
+def entry(value: str, **more: object) -> dict[str, object]:
+    return {"type": "Secret Keyword", "hashed_secret": hash_of(value), "line_number": 1, **more}
+
+
+def test_a_baseline_keeps_only_what_was_audited_as_false_and_only_in_its_file():
+    known = known_false_positives(
+        baseline(a=[entry(VALUE, is_secret=False), entry("b", is_secret=True), entry("c")], b=[entry("d")])
+    )
+    assert known == {"a": {hash_of(VALUE)}}
+    assert redact(KEY, "a", known["a"]).text == KEY
+    assert redact(KEY.replace("q8", "q9"), "a", known["a"]).kinds == {"value of a secret": 1}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(max_size=3), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_what_is_no_baseline_is_an_error_or_keeps_nothing(value):
+    for data in (json.dumps(value), json.dumps({"results": value}), json.dumps({"results": {"a": value}})):
+        try:
+            assert digest(known_false_positives(data.encode())) == ""
+        except ValueError:
+            continue
+
+
+def test_detect_secrets_writes_the_hash_that_is_looked_for(tmp_path):
+    from detect_secrets import SecretsCollection
+    from detect_secrets.settings import default_settings
+
+    file = tmp_path / "a.py"
+    file.write_text(f"{KEY}\n")
+    with default_settings():
+        found = SecretsCollection()
+        found.scan_file(str(file))
+    written = {each["hashed_secret"] for each in found.json()[str(file)]}
+    assert hash_of(VALUE) in written
+
+
 # What is built
 
 HIDDEN = {
@@ -229,3 +320,25 @@ def test_turning_it_off_or_on_reads_every_file_again(bench):
     with bench.reader() as reader:
         assert SECRETS["GitHub token"] not in reader.file("settings.py").text
     assert bench.build().snapshot == on.snapshot
+
+
+@pytest.mark.integration
+def test_a_change_of_the_baseline_reads_every_file_again_and_the_manifest_counts_what_was_left_in(bench):
+    write_files(bench.source, {"client.py": f"{KEY}\n", "marked.py": f"{KEY}  # pragma: allowlist secret\n"})
+    bench.build()
+    with bench.reader() as reader:
+        assert (reader.manifest.redacted["value of a secret"], reader.manifest.allowed) == (1, {"value of a secret": 1})
+    write_files(bench.source, {".secrets.baseline": baseline(**{"client.py": [entry(VALUE, is_secret=False)]})})
+    bench.build()
+    write_files(bench.source, {"greetings.py": "changed = True\n"})
+    bench.build()
+    with bench.reader() as reader:
+        assert reader.file("client.py").text == f"{KEY}\n"
+        assert reader.manifest.allowed == {"value of a secret": 2}
+        assert "value of a secret" not in reader.manifest.redacted
+        assert "marked.py" not in reader.manifest.redacted_files
+    write_files(bench.source, {".secrets.baseline": b"{}"})
+    bench.build()
+    with bench.reader() as reader:
+        assert VALUE not in reader.file("client.py").text
+        assert reader.manifest.notes == (".secrets.baseline is passed over: it isn't what `detect-secrets scan` writes",)

@@ -206,4 +206,7 @@ def _summary(report: BuildReport, snapshot: Snapshot) -> str:
     if snapshot.redacted:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in snapshot.redacted.items())
         lines.append(f"Secrets taken out: {kinds} (the files are named in {snapshot.directory / MANIFEST}).")
+    if snapshot.allowed:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in snapshot.allowed.items())
+        lines.append(f"Left in, as known to be no secrets: {kinds}.")
     return "\n".join(lines)
