@@ -344,7 +344,8 @@ class Story:
     async def route(self, model: str = "", demonstration: bool = False, instead_of: str = "") -> None:
         """instead_of: why this model answers in another's place, in one sentence."""
         route = {"route": self.decision.route, "reason": self.decision.reason}
-        model_told = {"model": model, "demonstration": demonstration, "instead_of": instead_of}
+        licence = family_of(model).licence.warning
+        model_told = {"model": model, "demonstration": demonstration, "instead_of": instead_of, "licence": licence}
         await self.log.append("route", {**route, **model_told})
 
     async def passages(self, chosen: Sequence[Chosen], prompt: Prompt | None = None) -> None:

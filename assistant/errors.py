@@ -2,6 +2,7 @@
 
 AssistantError
 ├── BadRequest             what the browser or the command line sent can't be used
+├── DoesNotFit             no such model, window or precision on those GPUs
 ├── LeaseLost              another worker has this answer: stop without writing
 ├── AnswerCancelled        the reader pressed Stop
 ├── WeightsError           the embedded model's weights can't be had
@@ -25,6 +26,10 @@ class AssistantError(Exception):
 
 
 class BadRequest(AssistantError):
+    pass
+
+
+class DoesNotFit(AssistantError):
     pass
 
 

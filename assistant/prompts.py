@@ -155,9 +155,10 @@ def fence_mark(secret: str, conversation: str) -> str:
 
 # --- what must not reach a chat template ------------------------------------------------------------------------------------
 
-# Control tokens of the catalogue's families, and of everybody who writes them between bars (<|im_start|>).
-_ANGLED = re.compile(r"<(/?s|</?SYS>|step|PRE|SUF|MID|EOT|[|｜][^<>\n]{0,60}?[|｜])>")
-_SQUARE = re.compile(r"\[(/?INST)\]")
+# Control tokens of the catalogue's families, of Code Llama's infilling (its tokenizer cuts a prompt at <FILL_ME>), of later
+# Mistral models, and of everybody who writes them between bars (<|im_start|>).
+_ANGLED = re.compile(r"<(/?s|unk|pad|</?SYS>|step|PRE|SUF|MID|EOT|FILL_ME|[|｜][^<>\n]{0,60}?[|｜])>")
+_SQUARE = re.compile(r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS))\]")
 _HEADING = re.compile(r"### (User|Assistant|System):")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from assistant.catalogue import family_of
 from assistant.models import ModelEndpoint
 from indexer.models import IndexJob, Repository, SourceCheck
 
@@ -18,7 +19,15 @@ FRESH_S = 10
 """The answerer renews its rows about once a second; ten leave room for a busy machine."""
 
 ROUTES = ("code", "general")
-UNKNOWN = {"state": "unknown", "message": "", "percent": None, "model": "", "context": None, "demonstration": False}
+UNKNOWN = {
+    "state": "unknown",
+    "message": "",
+    "percent": None,
+    "model": "",
+    "context": None,
+    "demonstration": False,
+    "licence": "",
+}
 
 
 def status(repository: Repository | None) -> dict[str, Any]:
@@ -46,6 +55,7 @@ def _model(endpoint: ModelEndpoint | None) -> dict[str, Any]:
         "model": endpoint.model,
         "context": endpoint.context_tokens,
         "demonstration": endpoint.demonstration,
+        "licence": family_of(endpoint.model).licence.warning,
     }
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
-from jinja2 import Template
+import yaml
 
+from assistant.catalogue import MODELS, model_of
+from assistant.serving import IMAGE
 from tests.processes import ROOT
 from tests.test_documentation import read_settings
 
@@ -26,20 +29,18 @@ def test_the_images_are_installed_by_the_same_uv_as_a_clone() -> None:
     assert in_dockerfile and in_makefile and in_dockerfile[1] == in_makefile[1]
 
 
-@pytest.mark.parametrize(
-    ("template", "expected"),
-    [
-        ("llama-2", "<s>[INST] <<SYS>>\nBe short.\n<</SYS>>\n\nWhat? [/INST] That. </s><s>[INST] Why? [/INST]"),
-        ("mixtral", "<s>[INST] Be short.\n\nWhat? [/INST]That.</s>[INST] Why? [/INST]"),
-    ],
-)
-def test_a_chat_template_writes_what_its_model_was_trained_on(template: str, expected: str) -> None:
-    messages = [
-        {"role": "system", "content": "Be short."},
-        {"role": "user", "content": "What?"},
-        {"role": "assistant", "content": "That."},
-        {"role": "user", "content": "Why?"},
-    ]
-    # As vLLM renders them.
-    text = Template((ROOT / f"assistant/chat_templates/{template}.jinja").read_text(), trim_blocks=True, lstrip_blocks=True)
-    assert text.render(messages=messages, bos_token="<s>", eos_token="</s>") == expected
+def vllm_services() -> list[Any]:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return [pytest.param(services[name], id=name) for name in services if name.startswith("vllm-")]
+
+
+@pytest.mark.parametrize("service", vllm_services())
+def test_the_gpu_profile_serves_catalogued_models_as_the_catalogue_says(service: dict[str, Any]) -> None:
+    repository, *options = service["command"]
+    given = dict(option.removeprefix("--").split("=", 1) for option in options)
+    model = model_of(given["served-model-name"])
+    assert model in MODELS and given["served-model-name"] == model.name
+    assert model.awq in repository
+    assert given["max-model-len"] == str(model.family.context_tokens)
+    assert given["chat-template"] == f"/chat-templates/{model.family.chat_template}"
+    assert service["image"] == IMAGE

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from assistant.catalogue import MODELS, Model
+from assistant.management.commands.models import row
 from assistant.models import AnswerEvent
+from assistant.serving import CARDS_GIB, Gpus, shape_of
 from tests.processes import ROOT
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -71,3 +74,16 @@ def test_every_kind_of_event_is_in_the_protocol() -> None:
     table = (ROOT / "docs/protocol.md").read_text().split("## Events")[1]
     documented = set(re.findall(r"^\| `(\w+)` \|", table.split("\n\nA **passage**")[0], re.MULTILINE))
     assert documented == set(AnswerEvent.Kind.values)
+
+
+def test_the_tables_of_models_are_what_the_code_knows() -> None:
+    lines = (ROOT / "docs/models.md").read_text().splitlines()
+    described = [line.strip("| ").split(" | ") for line in lines if re.match(r"\| [a-z0-9-.]+ \| [\d.]+ B", line)]
+    assert described == [list(row(model)) for model in MODELS]
+    held = [line.strip("| ").split(" | ") for line in lines if re.match(r"\| [a-z0-9-.]+ \| [\d–]+ \|", line)]
+    assert held == [[model.key, *map(_thousands, [model] * 3, CARDS_GIB)] for model in MODELS]
+
+
+def _thousands(model: Model, memory_gb: int) -> str:
+    tokens = Gpus(memory_gb).cached_tokens(shape_of(model), "4-bit")
+    return str(tokens // 1000) if tokens >= 0 else "–"

@@ -1,5 +1,5 @@
 // One line above the thread when something about the models isn't as it should be: still on its way, not reachable, nobody
-// there to answer, or a model that only demonstrates.
+// there to answer, a model that only demonstrates, or one whose licence forbids what a reader may be about to do.
 
 import { h, icon } from "./dom.js";
 import { scale } from "./progress.js";
@@ -10,7 +10,7 @@ export class Banner {
   }
 
   show({ models, answerer }) {
-    const parts = this.parts(models?.code ?? {}, answerer);
+    const parts = this.parts(models?.code ?? {}, answerer) ?? licences(Object.values(models ?? {}));
     this.element.hidden = !parts;
     if (parts) this.element.replaceChildren(...parts);
   }
@@ -29,6 +29,12 @@ export class Banner {
     if (model.demonstration) return line(`This model only demonstrates. ${model.model.replace(/-demonstration$/, "")} is far too small for real answers; what is found and cited is real.`);
     return null;
   }
+}
+
+/** Shown as long as such a model is the one that would be asked, so that it is read before the first question. */
+function licences(models) {
+  const limited = new Map(models.filter((model) => model.licence).map((model) => [model.model, model.licence]));
+  return limited.size ? line([...limited].map(([name, licence]) => `${name}: ${licence}`).join(" ")) : null;
 }
 
 const line = (text) => [icon("warn"), h("span", {}, text)];

@@ -216,6 +216,15 @@ async def test_the_route_names_the_model_once_it_is_known(ask, server):
     ]
 
 
+async def test_what_a_licence_forbids_is_told_before_the_model_reads_the_question(ask, server):
+    server.set(models=["solar-10.7b-instruct"])
+    answer = await ask().done()
+    told = [route["licence"] for route in answer.all("route")]
+    assert told[0] == "" and "Not for commercial use" in told[1]
+    reading = next(at for at, (kind, each) in enumerate(answer.entries) if kind == "status" and each["stage"] == "reading")
+    assert [kind for kind, _ in answer.entries[:reading]].count("route") == 2
+
+
 async def test_a_general_question_gets_no_passages(ask, server):
     answer = await ask("Explain the concept of a monad").done()
     assert answer.last("route")["route"] == "general"

@@ -26,9 +26,11 @@ from assistant.prompts import (
 
 MIXTRAL, SOLAR = family_of("mistralai/Mixtral-8x7B-Instruct-v0.1"), family_of("upstage/SOLAR-10.7B-Instruct-v1.0")
 LLAMA_TOKENS = ["<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<step>", "<PRE>", "<SUF>", "<MID>", "<EOT>"]
+LLAMA_TOKENS += ["<unk>", "<pad>", "<FILL_ME>"]
+MISTRAL_TOKENS = ["[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]"]
 BAR_NAMES = ["im_start", "im_end", "endoftext", "system", "user", "assistant", "eot_id", "fim_prefix", "start_header_id"]
 HEADINGS = ["### User:", "### Assistant:", "### System:"]
-CONTROL_TOKENS = [*LLAMA_TOKENS, *(f"<|{name}|>" for name in BAR_NAMES), "<｜User｜>", *HEADINGS]
+CONTROL_TOKENS = [*LLAMA_TOKENS, *MISTRAL_TOKENS, *(f"<|{name}|>" for name in BAR_NAMES), "<｜User｜>", *HEADINGS]
 EVIDENCE = Evidence(2, "src/a.py", 9, 12, "Guard.run", "def run(self):\n    pass\n    # a\n    # b")
 
 

@@ -34,12 +34,18 @@ def test_a_download_is_told_with_its_percentage() -> None:
         "model": "",
         "context": None,
         "demonstration": False,
+        "licence": "",
     }
 
 
 def test_a_model_that_only_demonstrates_says_so() -> None:
     seen(demonstration=True)
     assert status(None)["models"]["code"]["demonstration"] is True
+
+
+def test_a_model_that_a_company_must_not_use_says_so_before_it_is_asked() -> None:
+    seen(model="solar-10.7b-instruct")
+    assert "Not for commercial use" in status(None)["models"]["code"]["licence"]
 
 
 def test_what_an_answerer_saw_before_it_died_is_not_believed() -> None:

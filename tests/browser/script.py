@@ -49,7 +49,7 @@ def passages(*found: dict[str, Any]) -> Event:
 
 
 def route(name: str = "code") -> Event:
-    return "route", {"route": name, "reason": "2 symbols matched", "model": "coder-1.5b", "demonstration": False}
+    return "route", {"route": name, "reason": "2 symbols matched", "model": "coder-1.5b", "demonstration": False, "licence": ""}
 
 
 def delta(text: str) -> Event:

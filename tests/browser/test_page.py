@@ -300,6 +300,11 @@ def test_paths_symbols_titles_and_questions_are_text_and_nothing_else(site: Scri
             "Downloading the model, 35 %. Until it is here, “Search” finds code without it.",
         ),
         ({"demonstration": True}, True, "This model only demonstrates."),
+        (
+            {"model": "solar-10.7b-instruct", "licence": "Licence CC-BY-NC-4.0. Not for commercial use."},
+            True,
+            "solar-10.7b-instruct: Licence CC-BY-NC-4.0. Not for commercial use.",
+        ),
         ({"state": "unreachable", "message": "Nobody answers at http://x."}, True, "Nobody answers at http://x."),
         ({}, False, "Nothing answers at the moment"),
     ],

@@ -19,7 +19,7 @@ async def scripted_answer(job, log) -> None:
     from assistant import errors
 
     what, _, how = job.question.partition(" ")
-    await log.append("route", {"route": "code", "reason": "as told", "model": "script", "demonstration": False})
+    await log.append("route", {"route": "code", "reason": "as told", "model": "script", "demonstration": False, "licence": ""})
     if what == "count":
         for number in range(int(how)):
             await log.delta(f"{number} ")

@@ -205,6 +205,8 @@ class Terminal(AnswerLog):
         if payload["model"]:
             demonstration = ", a demonstration: too small for real answers" if payload["demonstration"] else ""
             self._console.print(f"Model: {payload['model']}{demonstration}")
+        if payload["licence"]:
+            self._console.print(payload["licence"])
 
     def _show_passages(self, payload: Mapping[str, Any]) -> None:
         """The same passages may come twice, when they had to be packed again."""
