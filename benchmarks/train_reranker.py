@@ -43,12 +43,10 @@ from benchmarks.unseen_long_questions import Place
 from indexer.benchmark import ScopeName, answer, index_source
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, Target, grouped, mean, ndcg, read_dataset
 from indexer.reranker import FEATURES, WEIGHTS, Mixes, shipped_mixes
-from indexer.retriever import Retriever
+from indexer.retriever import Candidates, Retriever
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from indexer.search import Candidate
 
 L2 = 0.01
 KINDS = ("test", "test_asked", "documentation", "example", "prose")
@@ -73,11 +71,9 @@ class Example:
     gains: NDArray[np.float64]
 
 
-def example_of(question: Question, candidates: Sequence[Candidate]) -> Example:
-    paths = tuple(candidate.evidence.path for candidate in candidates)
-    gains = np.array([_gain(question, path) for path in paths])
-    features = np.array([candidate.features for candidate in candidates]).reshape(len(paths), len(FEATURES))
-    return Example(question, paths, features, gains / gains.sum() if gains.any() else gains)
+def example_of(question: Question, candidates: Candidates) -> Example:
+    gains = np.array([_gain(question, path) for path in candidates.paths])
+    return Example(question, candidates.paths, candidates.features, gains / gains.sum() if gains.any() else gains)
 
 
 def _gain(question: Question, path: str) -> float:

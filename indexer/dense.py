@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from indexer.errors import VectorIndexError
 from indexer.snapshot import SnapshotReader
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from indexer.vector_index import VectorIndex
@@ -21,13 +22,23 @@ if TYPE_CHECKING:
 IdRange = tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest:
+    """(n,) int64 and float64: the ids, nearest first, and their cosines."""
+
+    ids: NDArray[np.int64]
+    cosines: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 @dataclass(frozen=True, slots=True)
 class Near:
-    """(id, cosine), nearest first. files: by their cards, while chunks are still being embedded; embedded: how many chunks
-    have a vector."""
+    """Chunks, and files by their cards, while chunks are still being embedded; embedded: how many chunks have a vector."""
 
-    chunks: list[tuple[int, float]]
-    files: list[tuple[int, float]]
+    chunks: Nearest
+    files: Nearest
     embedded: int
 
 
@@ -65,8 +76,8 @@ class SnapshotVectors:
         """What is nearest to `vector` (dimension,) among these chunks and files, or among all. Raises VectorIndexError."""
         index, cards = self._current()
         return Near(
-            _nearest(index, vector, count, chunks) if index else [],
-            _nearest(cards, vector, count, files) if cards else [],
+            _nearest(index, vector, count, chunks),
+            _nearest(cards, vector, count, files),
             index.size if index else 0,
         )
 
@@ -104,7 +115,8 @@ class SnapshotVectors:
             self._opened.clear()
 
 
-def _nearest(index: VectorIndex, vector: NDArray[np.float32], count: int, ids: IdRange | None) -> list[tuple[int, float]]:
-    found = index.search(vector.reshape(1, -1), count, ids)
-    pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
-    return [(each, score) for each, score in pairs if each >= 0]
+def _nearest(index: VectorIndex | None, vector: NDArray[np.float32], count: int, ids: IdRange | None) -> Nearest:
+    if index is None:
+        return Nearest(np.zeros(0, np.int64), np.zeros(0))
+    scores, found = (rows[0] for rows in index.search(vector.reshape(1, -1), count, ids))
+    return Nearest(found[found >= 0], scores[found >= 0].astype(np.float64))

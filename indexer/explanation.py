@@ -108,19 +108,12 @@ class Explained:
 def explain(retriever: Retriever, question: Question, snapshot: Path, folder: str = "", *, vectors: bool = False) -> Explained:
     """What was compared for a question. Raises what `Retriever.candidates` raises."""
     candidates = retriever.candidates(snapshot, question.text, scope=folder, vectors=vectors)
-    return Explained(
-        question,
-        tuple(
-            RankedFile(
-                candidate.evidence.path,
-                math.log(candidate.chance) if candidate.chance > 0 else -math.inf,
-                tuple(feature * weight for feature, weight in zip(candidate.features, candidate.weights, strict=True))
-                if candidate.weights
-                else (),
-            )
-            for candidate in candidates
-        ),
-    )
+    scores = [math.log(chance) if chance > 0 else -math.inf for chance in candidates.chances.tolist()]
+    if candidates.weights is None:
+        parts: list[tuple[float, ...]] = [()] * len(scores)
+    else:
+        parts = list(map(tuple, (candidates.features * candidates.weights).tolist()))
+    return Explained(question, tuple(map(RankedFile, candidates.paths, scores, parts)))
 
 
 # Less than this many logits are not worth telling.

@@ -8,9 +8,7 @@ Two inverted indexes (`indexer.postings`) over the terms of `indexer.tokens`:
 
 `chunk_files` (uint32) holds the file of each chunk. Ranking is FTS5's bm25() to the last digit but for its rounding.
 
-The table `file_signals` of the snapshot's database keeps what ranks a file whatever is asked: `referred`, how much the rest of
-the repository refers to it (`symbols.references_to_files`, from `file_uses`), and how much of all such references goes to its
-top folder (`main`) and to the folder that it is in (`folder`), each as a share of what the most referred one gets.
+`indexer.file_table` has what else ranks a file: its path's words, its kind, its uses of other files. It lies in the same file.
 
 The snapshot writer makes a LexicalWriter, calls `add_file` or `copy_file` once a file, then `finish`, inside its own
 transaction on tables that it has created (`files`, `definitions`, `refs`).
@@ -20,39 +18,31 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 from indexer import symbols
 from indexer.array_file import ArrayFileWriter, open_arrays
 from indexer.errors import SnapshotError
-from indexer.file_traits import traits_of
-from indexer.postings import LENGTH, Postings, PostingsBuilder, best
+from indexer.file_table import USE, FileRow, FileTable, tabulate
+from indexer.postings import LENGTH, TERM, Postings, PostingsBuilder, best
 from indexer.term_counts import CARD_COLUMNS, FileTerms, term_hash
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Whatever changes the terms or the arrays counts this up: a snapshot of another version has to be indexed again.
-LEXICAL_VERSION = 5
+LEXICAL_VERSION = 6
 
 WORDS = "words.bin"
 
-_TABLES = """
-CREATE TABLE lexical_version (version INTEGER NOT NULL);
-CREATE TABLE file_signals (file_id INTEGER PRIMARY KEY, referred REAL NOT NULL, main REAL NOT NULL,
-                           folder REAL NOT NULL);
-CREATE TABLE file_uses (file_id INTEGER NOT NULL, used_id INTEGER NOT NULL, weight REAL NOT NULL,
-                        PRIMARY KEY (file_id, used_id)) WITHOUT ROWID;
-"""
-
 
 class LexicalWriter:
-    """Writes `words.bin` into the directory of a snapshot that is being built, and the signals into its database.
+    """Writes `words.bin` into the directory of a snapshot that is being built.
 
     previous: the index to copy files from. Files and chunks come in the order of their ids.
     """
@@ -64,9 +54,7 @@ class LexicalWriter:
         self._chunks = PostingsBuilder(directory, "chunks")
         self._cards = PostingsBuilder(directory, "cards", columns=len(CARD_COLUMNS))
         self._chunk_counts: list[int] = [0]
-        for statement in _TABLES.split(";\n"):
-            if statement.strip():
-                db.execute(statement)
+        db.execute("CREATE TABLE lexical_version (version INTEGER NOT NULL)")
         db.execute("INSERT INTO lexical_version VALUES (?)", (LEXICAL_VERSION,))
 
     def add_file(self, file_id: int, first_chunk: int, terms: FileTerms) -> None:
@@ -89,45 +77,17 @@ class LexicalWriter:
             self._cards.write(file, previous.card_postings if previous else None)
             chunk_files = np.repeat(np.arange(len(self._chunk_counts), dtype=LENGTH), self._chunk_counts)
             file.add("chunk_files", [np.zeros(1, LENGTH), chunk_files], LENGTH)
+            for name, array in self._file_table().items():
+                file.add(name, [array], array.dtype)
         for builder in (self._chunks, self._cards):
             builder.clear()
-        self._write_signals()
         return self._path
 
-    def _write_signals(self) -> None:
-        db = self._db
-        symbols.index_names(db)
-        symbols.index_uses(db)
-        referred = symbols.references_to_files(db)
-        files = db.execute("SELECT id, path, language FROM files").fetchall()
-        main, folder = _shares(files, referred, _top_folder), _shares(files, referred, _own_folder)
-        db.executemany(
-            "INSERT INTO file_signals VALUES (?, ?, ?, ?)",
-            (
-                (file_id, referred.get(file_id, 0.0), main.get(_top_folder(path), 0.0), folder.get(_own_folder(path), 0.0))
-                for file_id, path, _ in files
-            ),
-        )
-
-
-def _shares(
-    files: Iterable[tuple[int, str, str]], referred: Mapping[int, float], folder_of: Callable[[str], str]
-) -> dict[str, float]:
-    """How much of the code that others use lies in each folder: 1 for the folder that has most of it."""
-    weights: dict[str, float] = defaultdict(float)
-    for file_id, path, language in files:
-        if not traits_of(path, language).test:
-            weights[folder_of(path)] += math.log1p(referred.get(file_id, 0.0))
-    most = max(weights.values(), default=0.0)
-    return {folder: weight / most for folder, weight in weights.items()} if most else {}
-
-
-def _top_folder(path: str) -> str:
-    return path.partition("/")[0] if "/" in path else ""
-
-
-def _own_folder(path: str) -> str:
-    return path.rpartition("/")[0]
+    def _file_table(self) -> dict[str, NDArray[Any]]:
+        symbols.index_names(self._db)
+        uses = np.fromiter(symbols.uses_of_files(self._db), dtype=USE)
+        files = self._db.execute("SELECT path, language, lines FROM files ORDER BY id")
+        return tabulate(list(map(FileRow._make, files)), uses)
 
 
 class ChunkHit(NamedTuple):
@@ -136,6 +96,45 @@ class ChunkHit(NamedTuple):
     chunk_id: int
     file_id: int
     score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits(Sequence[ChunkHit]):
+    """Chunks that a signal found, best first: (n,) int64, int64 and float64."""
+
+    chunks: NDArray[np.int64]
+    files: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def none(cls) -> Hits:
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    @overload
+    def __getitem__(self, place: int) -> ChunkHit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Hits: ...
+
+    def __getitem__(self, place: int | slice) -> ChunkHit | Hits:
+        if isinstance(place, slice):
+            return Hits(self.chunks[place], self.files[place], self.scores[place])
+        return ChunkHit(int(self.chunks[place]), int(self.files[place]), float(self.scores[place]))
+
+    def only(self, wanted: NDArray[np.bool_]) -> Hits:
+        return Hits(self.chunks[wanted], self.files[wanted], self.scores[wanted])
+
+    def ranks(self) -> dict[int, tuple[int, float]]:
+        """By chunk, its rank from 1 on and its score."""
+        return dict(zip(self.chunks.tolist(), enumerate(self.scores.tolist(), 1), strict=True))
+
+    def best_of_files(self) -> dict[int, float]:
+        """The score of each file's best chunk, by file."""
+        # The best comes last, and stays.
+        return dict(zip(self.files[::-1].tolist(), self.scores[::-1].tolist(), strict=True))
 
 
 class LexicalIndex:
@@ -153,19 +152,38 @@ class LexicalIndex:
             self.chunk_postings = Postings(arrays, "chunks")
             self.card_postings = Postings(arrays, "cards")
             self._chunk_files: NDArray[np.uint32] = arrays["chunk_files"]
+            self.table = FileTable(arrays, self._rarities)
         except KeyError as error:
             raise SnapshotError(f"{WORDS} of the snapshot lacks {error}: index the repository again.") from error
-        self.size = self.chunk_postings.size
+
+    @property
+    def size(self) -> int:
+        """How many chunks there are."""
+        return self.chunk_postings.size
 
     def frequencies(self, terms: Iterable[str]) -> dict[str, int]:
         """In how many chunks each term occurs; terms that don't occur are left out."""
         wanted = list(terms)
-        counts = self.chunk_postings.frequencies(list(map(term_hash, wanted)))
-        return {term: count for term, count in zip(wanted, counts, strict=True) if count}
+        counts = self.chunk_postings.frequencies(np.array(list(map(term_hash, wanted)), dtype=TERM))
+        return {term: count for term, count in zip(wanted, counts.tolist(), strict=True) if count}
 
     def rarity(self, frequency: int) -> float:
         """The inverse document frequency of a term in `frequency` chunks (Lucene's variant, which is never negative)."""
         return math.log1p((self.size - frequency + 0.5) / (frequency + 0.5))
+
+    def _rarities(self, hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+        frequencies = self.chunk_postings.frequencies(hashes)
+        return np.log1p((self.size - frequencies + 0.5) / (frequencies + 0.5))
+
+    def file_of(self, chunk_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The file of each of these chunks."""
+        return self._chunk_files[chunk_ids].astype(np.int64)
+
+    def first_chunks(self, file_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The first chunk of each of these files, 0 for one that has none."""
+        places = np.searchsorted(self._chunk_files, file_ids)
+        places[places == len(self._chunk_files)] = 0
+        return np.where(self._chunk_files[places] == file_ids, places, 0)
 
     def chunks(
         self,
@@ -173,12 +191,9 @@ class LexicalIndex:
         limit: int,
         files: tuple[int, int] | None = None,
         allowed: Collection[int] | None = None,
-    ) -> list[ChunkHit]:
+    ) -> Hits:
         """The best chunks by BM25 over their text and place, best first."""
-        index = self.chunk_postings
-        scores = np.zeros(index.size + 1)
-        for postings, weight in zip(index.find(list(map(term_hash, terms))), terms.values(), strict=True):
-            index.add_scores(scores, postings, weight)
+        scores = self.chunk_postings.scores(_hashed(terms))
         if files is not None:
             first, end = np.searchsorted(self._chunk_files, [files[0], files[1] + 1])
             scores[:first] = 0
@@ -186,11 +201,10 @@ class LexicalIndex:
         if allowed is not None:
             scores[~self._mask(allowed)[self._chunk_files]] = 0
         ids = best(scores, limit)
-        return list(map(ChunkHit, ids.tolist(), self._chunk_files[ids].tolist(), scores[ids].tolist()))
+        return Hits(ids, self.file_of(ids), scores[ids])
 
-    def shares(self, worth: Mapping[str, float], chunk_ids: Sequence[int]) -> NDArray[np.float64]:
+    def shares(self, worth: Mapping[str, float], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
         """The worth of the terms that each of these chunks holds, in its text or place, summed up."""
-        wanted = np.array(chunk_ids, dtype=np.int64)
         order = np.argsort(wanted)
         ascending = wanted[order]
         sums = np.zeros(len(wanted))
@@ -212,10 +226,7 @@ class LexicalIndex:
         allowed: Collection[int] | None = None,
     ) -> dict[int, float]:
         """BM25 of the best file cards by file id, best first. weights: of stem, folders, header and symbols."""
-        index = self.card_postings
-        scores = np.zeros(index.size + 1)
-        for postings, weight in zip(index.find(list(map(term_hash, terms))), terms.values(), strict=True):
-            index.add_scores(scores, postings, weight, weights)
+        scores = self.card_postings.scores(_hashed(terms), weights)
         if files is not None:
             scores[: files[0]] = 0
             scores[max(0, files[1] + 1) :] = 0
@@ -229,6 +240,10 @@ class LexicalIndex:
         mask = np.zeros(self.card_postings.size + 1, dtype=bool)
         mask[np.fromiter(allowed, dtype=np.int64, count=len(allowed))] = True
         return mask
+
+
+def _hashed(terms: Mapping[str, float]) -> dict[int, float]:
+    return {term_hash(term): weight for term, weight in terms.items()}
 
 
 def check_version(db: sqlite3.Connection) -> None:

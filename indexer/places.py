@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from indexer import pattern
 from indexer.code_graph import CodeGraph, Use
@@ -25,6 +26,10 @@ from indexer.snapshot import SnapshotReader
 from indexer.stack_trace import Frame, suffixes
 from indexer.tokens import identifier_terms
 from indexer.types import Signal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +120,7 @@ class PlaceFinder:
         enough = _ENOUGH_OF_AN_ERROR if is_error else _ENOUGH_OF_A_TEXT
         writers: list[tuple[float, bool, str, Place]] = []
         hits = self._index.chunks(terms, _CHUNKS_COMPARED, self._scope.files, self._scope.allowed)
-        for chunk_id, text in self._texts(self._holding(enough, words, [hit.chunk_id for hit in hits])):
+        for chunk_id, text in self._texts(self._holding(enough, words, hits.chunks)):
             written = written_in(text, words, enough)
             if written is None or written.share < enough:
                 continue
@@ -135,15 +140,15 @@ class PlaceFinder:
         where = ", ".join(f"{path}:{place.line}" for _, _, path, place in best)
         return Told("Message", tuple(place for *_, place in best), f"written at {where}")
 
-    def _holding(self, enough: float, words: Sequence[str], chunk_ids: Sequence[int]) -> list[int]:
+    def _holding(self, enough: float, words: Sequence[str], chunk_ids: NDArray[np.int64]) -> list[int]:
         """The chunks that hold this share of the words somewhere: no other can write it."""
         worth: dict[str, float] = defaultdict(float)
         for word in words:
             terms = identifier_terms(word)
             for term in terms:
                 worth[term] += 1 / len(terms) / len(words)
-        held = self._index.shares(worth, chunk_ids)
-        return [chunk_id for chunk_id, share in zip(chunk_ids, held.tolist(), strict=True) if share > enough - _ROUNDING]
+        holding: list[int] = chunk_ids[self._index.shares(worth, chunk_ids) > enough - _ROUNDING].tolist()
+        return holding
 
     def _texts(self, chunk_ids: Sequence[int]) -> Iterator[tuple[int, str]]:
         """The text of each chunk, each file being read once."""
@@ -164,12 +169,9 @@ class PlaceFinder:
         rows = self._db.execute("SELECT id FROM files WHERE id BETWEEN ? AND ? ORDER BY id", self._scope.bounds)
         ids = [file_id for (file_id,) in rows if self._scope.holds(file_id)]
         found = pattern.matches(self._query.pattern, self._reader.contents(ids))
-        query = "SELECT path, language, referred FROM files JOIN file_signals ON file_id = id WHERE id = ?"
-        order = {}
-        for file_id in found.lines:
-            path, language, referred = self._db.execute(query, (file_id,)).fetchone()
-            traits = traits_of(path, language)
-            order[file_id] = (traits.test, traits.prose, -referred, path)
+        files = self._index.table.files
+        # Files are numbered by their paths.
+        order = {file_id: (*files[["test", "prose"]][file_id], -files["referred"][file_id], file_id) for file_id in found.lines}
         ranked = sorted(found.lines, key=lambda file_id: order[file_id])
         places = tuple(Place(file_id, line, "regex") for file_id in ranked for line in found.lines[file_id])
         detail = f"read as a regular expression: {_count(len(places), 'line')} in {_count(len(ranked), 'file')}"

@@ -13,7 +13,7 @@ copied from an older index is one more segment, with its documents renumbered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,40 +233,43 @@ class Postings:
 
     def find(self, terms: Sequence[int]) -> list[NDArray[Any]]:
         """The postings of each term, none for one that doesn't occur."""
-        wanted = np.array(terms, dtype=TERM)
-        places = np.searchsorted(self.terms, wanted)
-        places[places == len(self.terms)] = 0
-        found = self.terms[places] == wanted if len(self.terms) else np.zeros(len(wanted), bool)
-        starts, ends = self.starts[places], self.starts[places + found]
+        starts, ends = self._bounds(np.array(terms, dtype=TERM))
         return [self.postings[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
-    def frequencies(self, terms: Sequence[int]) -> list[int]:
+    def frequencies(self, terms: NDArray[np.uint64]) -> NDArray[np.int64]:
         """In how many documents each term occurs."""
-        return [len(postings) for postings in self.find(terms)]
+        starts, ends = self._bounds(terms)
+        return ends.astype(np.int64) - starts.astype(np.int64)
 
-    def add_scores(
-        self,
-        scores: NDArray[np.float64],
-        postings: NDArray[Any],
-        weight: float,
-        columns: Sequence[float] | None = None,
-    ) -> None:
-        """Add one term's BM25, times `weight`, to `scores` (by document number, size + 1).
+    def _bounds(self, terms: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Where each term's postings begin and end."""
+        places = np.searchsorted(self.terms, terms)
+        places[places == len(self.terms)] = 0
+        found = self.terms[places] == terms if len(self.terms) else np.zeros(len(terms), bool)
+        return self.starts[places], self.starts[places + found]
+
+    def scores(self, terms: Mapping[int, float], columns: Sequence[float] | None = None) -> NDArray[np.float64]:
+        """BM25 by document number (size + 1), each term's share times its weight.
 
         As in FTS5's bm25(): columns, the weight of each count, multiplies how often the term occurs; a document where it occurs
         only in columns of weight 0 doesn't hold it, whereas a document's length is that of all its columns.
         """
+        found = self.find(list(terms))
+        if not found:
+            return np.zeros(self.size + 1)
+        postings = np.concatenate(found)
         ids, counts = postings["id"], postings["count"]
+        frequencies = np.array([len(each) for each in found])
         if columns is not None:
             counts = counts @ np.array(columns, dtype=np.float64)
             held = counts > 0
-            ids, counts = ids[held], counts[held]
-        if not len(ids):
-            return
-        idf = np.log((self.size - len(ids) + 0.5) / (len(ids) + 0.5))
-        share = counts * (weight * max(float(idf), _LEAST_IDF) * (_K1 + 1))
+            of_term = np.repeat(np.arange(len(found)), frequencies)[held]
+            ids, counts, frequencies = ids[held], counts[held], np.bincount(of_term, minlength=len(found))
+        idf = np.maximum(np.log((self.size - frequencies + 0.5) / (frequencies + 0.5)), _LEAST_IDF)
+        share = counts * np.repeat(np.array(list(terms.values())) * idf * (_K1 + 1), frequencies)
         share /= counts + self._norms[ids]
-        scores[ids] += share
+        scores: NDArray[np.float64] = np.bincount(ids, share, minlength=self.size + 1).astype(np.float64, copy=False)
+        return scores
 
 
 def best(scores: NDArray[np.float64], limit: int) -> NDArray[np.intp]:

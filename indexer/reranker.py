@@ -12,15 +12,19 @@ counts; so a weight means the same in a small and in a large repository.
 from __future__ import annotations
 
 import json
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from indexer.file_traits import FileTraits, traits_of
+import numpy as np
+
+from indexer.file_table import FileTable, Meant, Rows
 from indexer.query import Query
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # By the name of a mix, its weights in the order of FEATURES.
 Mixes = Mapping[str, Sequence[float]]
@@ -51,146 +55,88 @@ FEATURES = (
     "lines",
 )
 
-# Two stems are taken for one word when one begins with the other and has at least this many letters: read and reader.
-_SHORTEST_PREFIX = 4
-
 _TEST_STEMS = frozenset(("test", "spec", "fixtur"))
 
 
-@dataclass(frozen=True, slots=True)
-class FileEvidence:
-    """What the signals found out about one file. chunk_scores: BM25 of its chunks, best first; used: how much the best chunks
-    of all files use what it defines; uses: the other candidates that it uses; dense: cosine of its nearest chunk, or None when
-    it is not among the nearest."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What the signals found out about n candidate files, as arrays (n,), by file id.
 
-    file_id: int
-    path: str
-    language: str
-    lines: int
-    referred: float
-    main: float
-    folder: float
-    chunk_scores: tuple[float, ...] = ()
-    coverage: float = 0.0
-    card: float = 0.0
-    definition: float = 0.0
-    used: float = 0.0
-    uses: frozenset[int] = frozenset()
-    dense: float | None = None
+    body: BM25, the sum of the three best chunks; coverage: the share of the query that is in one chunk; used: how much the best
+    chunks of all files use what it defines; dense: cosine of its nearest chunk, NaN when it is not among the nearest.
+    """
 
-    @property
-    def traits(self) -> FileTraits:
-        return traits_of(self.path, self.language)
-
-    @property
-    def body(self) -> float:
-        """BM25, the sum of its three best chunks."""
-        return sum(self.chunk_scores[:3])
+    ids: NDArray[np.int64]
+    body: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    card: NDArray[np.float64]
+    definition: NDArray[np.float64]
+    used: NDArray[np.float64]
+    dense: NDArray[np.float64]
 
 
-def file_features(query: Query, files: Sequence[FileEvidence], rarity: Mapping[str, float]) -> list[tuple[float, ...]]:
-    """The FEATURES of each file, relative to the others. rarity: of the query's stems and of the stems in the files' names."""
-    scale = _Scale.of(query, files, rarity)
-    return [_features(file, scale) for file in files]
+def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Mapping[str, float]) -> NDArray[np.float64]:
+    """The FEATURES of each file, relative to the others: (n, len(FEATURES)). rarity: of the query's stems."""
+    ids, files = evidence.ids, table.files[evidence.ids]
+    asks_for_tests = any(stem in _TEST_STEMS for stem in query.stems)
+    meant = table.meant_by(query.stems)
+    worth = np.array([weight * rarity[stem] for stem, weight in query.stems.items()])
+    columns: dict[str, NDArray[Any]] = {
+        "body": evidence.body / _most(evidence.body),
+        "coverage": evidence.coverage,
+        "card": evidence.card / _most(evidence.card),
+        "name_in_query": _share_that_is_said(table.names.rows(ids), len(ids), meant, table.rarity),
+        "query_in_path": _share_of_what_is_asked(table.places.rows(ids), len(ids), meant, worth),
+        "definition": evidence.definition,
+        "dense": _nearness(evidence.dense),
+        "test": files["test"],
+        "test_asked": files["test"] & asks_for_tests,
+        "documentation": files["documentation"],
+        "example": files["example"],
+        "prose": files["prose"],
+        "main": files["main"],
+        "folder": files["folder"],
+        "referred": np.log1p(files["referred"]),
+        "used": evidence.used / _most(evidence.used),
+        "uses": _uses(evidence, table, files),
+        "lines": np.log1p(files["lines"].astype(np.float64)),
+    }
+    return np.column_stack([columns[feature] for feature in FEATURES]).astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """What the features of one search are measured against. meant: the query's stems that each word of a path means."""
-
-    stems: Mapping[str, float]
-    total: float
-    meant: Mapping[str, Sequence[str]]
-    rarity: Mapping[str, float]
-    asks_for_tests: bool
-    body: float
-    card: float
-    used: float
-    uses: Mapping[int, float]
-    dense_least: float
-    dense_most: float
-
-    @classmethod
-    def of(cls, query: Query, files: Sequence[FileEvidence], rarity: Mapping[str, float]) -> _Scale:
-        dense = [file.dense for file in files if file.dense is not None]
-        stems = {stem: weight * rarity[stem] for stem, weight in query.stems.items()}
-        bodies = {file.file_id: file.body for file in files}
-        uses = {file.file_id: _weight_of_uses(file, bodies) for file in files}
-        most_used = _most(uses.values())
-        return cls(
-            stems=stems,
-            total=sum(stems.values()) or 1.0,
-            meant=_meant(stems, set().union(*(file.traits.place | file.traits.name for file in files))),
-            rarity=rarity,
-            asks_for_tests=any(stem in _TEST_STEMS for stem in query.stems),
-            body=_most(file.body for file in files),
-            card=_most(file.card for file in files),
-            used=_most(file.used for file in files),
-            uses={file_id: weight / most_used for file_id, weight in uses.items()},
-            dense_least=min(dense, default=0.0),
-            dense_most=max(dense, default=1.0),
-        )
-
-    def said_by(self, words: frozenset[str]) -> float:
-        """The share of the query, by rarity, that is among these stems."""
-        found = {stem for word in words & self.meant.keys() for stem in self.meant[word]}
-        return sum(self.stems[stem] for stem in found) / self.total
-
-    def says(self, words: frozenset[str]) -> float:
-        """The share of these stems, by rarity, that the query says."""
-        said = words & self.meant.keys()
-        if not said:
-            return 0.0
-        return sum(self.rarity[word] for word in said) / (sum(self.rarity[word] for word in words) or 1.0)
-
-    def nearness(self, dense: float | None) -> float:
-        span = self.dense_most - self.dense_least
-        return 0.0 if dense is None or not span else (dense - self.dense_least) / span
+def _share_that_is_said(stems: Rows, files: int, meant: Meant, rarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of each file's stems, by rarity, that the query says."""
+    worth = rarity[stems.values]
+    held, _ = meant.among(stems.values)
+    total = np.bincount(stems.places, worth, minlength=files)
+    said = np.bincount(stems.places[held], worth[held], minlength=files)
+    return np.divide(said, total, out=np.zeros(files), where=total > 0)
 
 
-def _meant(stems: Iterable[str], words: Iterable[str]) -> dict[str, list[str]]:
-    """For each of the words' stems, those of the query's stems that are the same word; without those that mean none."""
-    heads: dict[str, list[str]] = defaultdict(list)
-    for stem in stems:
-        heads[stem[:_SHORTEST_PREFIX]].append(stem)
-    meant = {}
-    for word in words:
-        near = heads.get(word[:_SHORTEST_PREFIX], ())
-        if same := [stem for stem in near if stem.startswith(word) or word.startswith(stem)]:
-            meant[word] = same
-    return meant
+def _share_of_what_is_asked(stems: Rows, files: int, meant: Meant, worth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the query, by the worth of its words, that is among each file's stems."""
+    held, rows = meant.among(stems.values)
+    said = np.zeros((files, len(worth)), dtype=bool)
+    np.logical_or.at(said, stems.places[held], meant.words[rows])
+    shares: NDArray[np.float64] = said @ worth / (worth.sum() or 1.0)
+    return shares
 
 
-def _features(file: FileEvidence, scale: _Scale) -> tuple[float, ...]:
-    traits = file.traits
-    return (
-        file.body / scale.body,
-        file.coverage,
-        file.card / scale.card,
-        scale.says(traits.name),
-        scale.said_by(traits.place),
-        file.definition,
-        scale.nearness(file.dense),
-        float(traits.test),
-        float(traits.test and scale.asks_for_tests),
-        float(traits.documentation),
-        float(traits.example),
-        float(traits.prose),
-        file.main,
-        file.folder,
-        math.log1p(file.referred),
-        file.used / scale.used,
-        scale.uses[file.file_id],
-        math.log1p(file.lines),
-    )
+def _nearness(dense: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 0 for the farthest of those that are near at all to 1 for the nearest."""
+    near = ~np.isnan(dense)
+    span = np.ptp(dense[near]) if near.any() else 0.0
+    return np.where(near, dense - dense[near].min(), 0.0) / span if span else np.zeros(len(dense))
 
 
-def _weight_of_uses(file: FileEvidence, bodies: Mapping[int, float]) -> float:
-    """How much a source file uses those that hold the query's words: the sum of the squares of their bodies."""
-    traits = file.traits
-    if traits.test or traits.example or traits.documentation:
-        return 0.0
-    return sum(bodies[used] ** 2 for used in file.uses)
+def _uses(evidence: Evidence, table: FileTable, files: NDArray[Any]) -> NDArray[np.float64]:
+    """How much a source file uses those that hold the query's words: the squares of their bodies."""
+    bodies = np.zeros(table.size + 1)
+    bodies[evidence.ids] = evidence.body
+    uses = table.uses.rows(evidence.ids)
+    weights: NDArray[np.float64] = np.bincount(uses.places, bodies[uses.values] ** 2, minlength=len(files)).astype(np.float64)
+    weights[files["test"] | files["example"] | files["documentation"]] = 0.0
+    return weights / _most(weights)
 
 
 def mix_name(query: Query, dense: bool) -> str:
@@ -210,19 +156,15 @@ def with_more_say(weights: Sequence[float], feature: str, times: float) -> Seque
     return [weight * times if name == feature else weight for name, weight in zip(FEATURES, weights, strict=True)]
 
 
-def score(features: Sequence[float], weights: Sequence[float]) -> float:
-    """A file's score, in logits: higher is likelier."""
-    return sum(feature * weight for feature, weight in zip(features, weights, strict=True))
-
-
-def chances(scores: Sequence[float]) -> list[float]:
+def chances(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """The softmax of the files' scores: they sum to 1."""
-    highest = max(scores, default=0.0)
-    exponentials = [math.exp(value - highest) for value in scores]
-    total = sum(exponentials)
-    return [value / total for value in exponentials]
+    if not len(scores):
+        return scores
+    exponentials = np.exp(scores - scores.max())
+    likely: NDArray[np.float64] = exponentials / exponentials.sum()
+    return likely
 
 
-def _most(values: Iterable[float]) -> float:
+def _most(values: NDArray[np.float64]) -> float:
     """The highest value, or 1 where none is above 0, so that it can be divided by."""
-    return max(values, default=0.0) or 1.0
+    return float(values.max(initial=0.0)) or 1.0

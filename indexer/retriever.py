@@ -22,15 +22,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.dense import IdRange, Near, SnapshotVectors
-from indexer.fusion import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
+from indexer.passages import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
 from indexer.query import analyse
 from indexer.reranker import Mixes, shipped_mixes
-from indexer.search import Candidate, Search
+from indexer.search import Search
 from indexer.snapshot import SnapshotReader, in_use
 from indexer.turns import Turns
 from indexer.types import Cited, Filters, SearchResult
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from indexer.embedder import Embedder
 
 # Each holds a few file descriptors, and the vectors once they were used.
@@ -49,6 +52,19 @@ class _OpenSnapshot:
     def close(self) -> None:
         self.vectors.close()
         self.reader.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Files that were ranked, the likeliest first: (n, len(FEATURES)) features, (n,) chances.
+
+    weights: (len(FEATURES),), those of the features, or None where something else ranked.
+    """
+
+    paths: tuple[str, ...]
+    features: NDArray[np.float64]
+    chances: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
 
 
 class Retriever:
@@ -106,11 +122,14 @@ class Retriever:
             result = search.run(limit, further)
             return replace(result, embedded=snapshot.vectors.embedded) if result.vectors else result
 
-    def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> list[Candidate]:
+    def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> Candidates:
         """The files that were ranked for a query, best first, with their features: what training and explanations need."""
         with self._open(snapshot_dir) as snapshot, self._turns.turn():
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
-            return Search(snapshot.reader, analyse(query), Filters(scope), nearest, self._mixes).ranked()
+            ranking = Search(snapshot.reader, analyse(query), Filters(scope), nearest, self._mixes).ranked()
+            paths = dict(snapshot.reader.connection.execute("SELECT id, path FROM files"))
+            names = tuple(paths[file_id] for file_id in ranking.ids.tolist())
+            return Candidates(names, ranking.features, ranking.chances, ranking.weights)
 
     def close(self) -> None:
         """Close the snapshots that no search uses; the others close when their last search ends."""

@@ -9,11 +9,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from indexer.errors import FilterError
 from indexer.file_traits import traits_of
 from indexer.pins import folder_of
 from indexer.types import Filters
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # A language's name may cover others.
 _ALSO = {"typescript": ("tsx",)}
@@ -66,6 +72,14 @@ class Scope:
     def holds(self, file_id: int) -> bool:
         first, last = self.bounds
         return first <= file_id <= last and (self.allowed is None or file_id in self.allowed)
+
+    def mask(self, file_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these files count."""
+        first, last = self.bounds
+        held: NDArray[np.bool_] = (first <= file_ids) & (file_ids <= last)
+        if self.allowed is not None:
+            held &= np.fromiter((file_id in self.allowed for file_id in file_ids.tolist()), bool, len(file_ids))
+        return held
 
 
 def _check_languages(db: sqlite3.Connection, wanted: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
     <root>/<snapshot id>/manifest.json      what it was made from and by, counts, what was skipped and why
                          chunks.sqlite3     files, chunks, definitions, references (chunk id = FAISS id)
-                         words.bin          which chunks and files hold which words
+                         words.bin          which chunks and files hold which words, and what else ranks a file
                          vectors.faiss      comes later than the rest: a snapshot without it is complete for lexical search
                          vectors-partial.faiss, cards.faiss   what there is until then (indexer/embedding.py)
 
@@ -68,7 +68,7 @@ CREATE TABLE skipped (path TEXT NOT NULL, reason TEXT NOT NULL, blob TEXT NOT NU
 # Made once all rows are in, which is faster than keeping them up to date.
 _INDEXES = """
 CREATE INDEX chunks_by_file ON chunks (file_id, start_line);
-CREATE INDEX definitions_by_name ON definitions (name);
+CREATE INDEX definitions_by_name ON definitions (name, file_id);
 CREATE INDEX definitions_by_file ON definitions (file_id, line);
 CREATE INDEX refs_by_name ON refs (name);
 CREATE INDEX refs_by_file ON refs (file_id, line);
@@ -318,10 +318,10 @@ class SnapshotReader:
         chunks: dict[int, list[tuple[int, str]]] = defaultdict(list)
         for file_id, *chunk in self.connection.execute("SELECT file_id, id, embed_hash FROM chunks ORDER BY id"):
             chunks[file_id].append((chunk[0], chunk[1]))
-        query = "SELECT id, path, language, referred FROM files JOIN file_signals ON file_id = id ORDER BY id"
+        referred = self.lexical.table.files["referred"].tolist()
         return [
-            FileChunks(file_id, path, language, referred, tuple(chunks[file_id]))
-            for file_id, path, language, referred in self.connection.execute(query)
+            FileChunks(file_id, path, language, referred[file_id], tuple(chunks[file_id]))
+            for file_id, path, language in self.connection.execute("SELECT id, path, language FROM files ORDER BY id")
         ]
 
     def file(self, path: str) -> StoredFile:

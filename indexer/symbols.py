@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -88,37 +87,20 @@ def _likeness(name: Name, found: str, qualified: str, kind: str) -> float:
     return likeness
 
 
-def index_uses(db: sqlite3.Connection) -> None:
-    """Fill `file_uses`: which file uses names of which other file, and how much of them.
+def uses_of_files(db: sqlite3.Connection) -> Iterator[tuple[int, int, float]]:
+    """(file, file whose names it uses, how much of them), by file.
 
     Each name that a file uses counts 1, divided among the files that define it; names that more than three files define count
     nothing.
     """
     query = """
-        INSERT INTO file_uses
         WITH defined AS (SELECT DISTINCT name, file_id FROM definitions),
              known AS (SELECT name, count(*) AS definers FROM defined GROUP BY name HAVING count(*) <= ?),
              used AS (SELECT DISTINCT name, file_id FROM refs)
         SELECT used.file_id, defined.file_id, sum(1.0 / known.definers)
         FROM known JOIN defined USING (name) JOIN used ON used.name = defined.name AND used.file_id <> defined.file_id
-        GROUP BY used.file_id, defined.file_id"""
-    db.execute(query, (_MOST_DEFINING_FILES,))
-
-
-def references_to_files(db: sqlite3.Connection) -> dict[int, float]:
-    """By file id, how much other files use what it defines."""
-    return dict(db.execute("SELECT used_id, sum(weight) FROM file_uses GROUP BY used_id"))
-
-
-def uses_among(db: sqlite3.Connection, file_ids: Sequence[int]) -> dict[int, set[int]]:
-    """By file id, which others of these files it uses; files that use none are left out."""
-    query = f"SELECT file_id, used_id FROM file_uses WHERE file_id IN ({','.join('?' * len(file_ids))})"  # noqa: S608
-    asked, uses = set(file_ids), defaultdict(set)
-    for file_id, used_id in db.execute(query, file_ids):
-        # Asked of SQLite, this would be looked up once for each pair of files.
-        if used_id in asked:
-            uses[file_id].add(used_id)
-    return dict(uses)
+        GROUP BY used.file_id, defined.file_id ORDER BY used.file_id, defined.file_id"""
+    return iter(db.execute(query, (_MOST_DEFINING_FILES,)))
 
 
 def files_used_in(db: sqlite3.Connection, chunk_ids: Sequence[int]) -> dict[int, dict[int, float]]:
@@ -129,17 +111,22 @@ def files_used_in(db: sqlite3.Connection, chunk_ids: Sequence[int]) -> dict[int,
         JOIN refs ON refs.file_id = chunks.file_id AND refs.line BETWEEN chunks.start_line AND chunks.end_line
         WHERE chunks.id IN (SELECT value FROM json_each(?))"""
     named = db.execute(query, (json.dumps(list(chunk_ids)),)).fetchall()
-    definers = {name: _definers(db, name) for name in {name for _, name, _ in named}}
+    definers = _definers(db, {name for _, name, _ in named})
     used: dict[int, dict[int, float]] = {chunk_id: {} for chunk_id in chunk_ids}
     for chunk_id, name, own in named:
-        for file_id in definers[name]:
+        files = definers.get(name, ())
+        for file_id in files:
             if file_id != own:
-                used[chunk_id][file_id] = max(used[chunk_id].get(file_id, 0.0), 1 / len(definers[name]))
+                used[chunk_id][file_id] = max(used[chunk_id].get(file_id, 0.0), 1 / len(files))
     return used
 
 
-def _definers(db: sqlite3.Connection, name: str) -> list[int]:
-    """The files that define a name, or none when there are too many to tell which is meant."""
-    query = "SELECT DISTINCT file_id FROM definitions WHERE name = ? LIMIT ?"
-    found = [file_id for (file_id,) in db.execute(query, (name, _MOST_DEFINING_FILES + 1))]
-    return found if len(found) <= _MOST_DEFINING_FILES else []
+def _definers(db: sqlite3.Connection, names: Collection[str]) -> dict[str, list[int]]:
+    """The files that define each name, without the names that too many define to tell which is meant."""
+    query = """
+        SELECT value, (SELECT group_concat(file_id) FROM
+                       (SELECT DISTINCT file_id FROM definitions WHERE name = value LIMIT ?)) AS files
+        FROM json_each(?) WHERE files IS NOT NULL"""
+    rows = db.execute(query, (_MOST_DEFINING_FILES + 1, json.dumps(list(names))))
+    found = ((name, list(map(int, str(files).split(",")))) for name, files in rows)
+    return {name: files for name, files in found if len(files) <= _MOST_DEFINING_FILES}

@@ -29,7 +29,7 @@ def bench(tmp_path):
 
 def contents(reader: SnapshotReader) -> dict[str, object]:
     """Every row of a snapshot, and the bytes of its lexical index."""
-    tables = ["files", "chunks", "definitions", "refs", "skipped", "redacted", "file_signals"]
+    tables = ["files", "chunks", "definitions", "refs", "skipped", "redacted"]
     with reader:
         rows = {table: reader.connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
         return {**rows, WORDS: (reader.directory / WORDS).read_bytes()}

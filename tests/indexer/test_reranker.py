@@ -3,50 +3,56 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections import defaultdict
+from dataclasses import dataclass, fields
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.file_table import USE, FileRow, FileTable, tabulate
 from indexer.file_traits import traits_of
 from indexer.query import analyse
-from indexer.reranker import (
-    FEATURES,
-    MOST_WORDS_OF_SHORT,
-    FileEvidence,
-    chances,
-    file_features,
-    mix_name,
-    score,
-    shipped_mixes,
-)
-
-PLAIN = FileEvidence(file_id=1, path="src/thing.py", language="python", lines=100, referred=0.0, main=1.0, folder=1.0)
+from indexer.reranker import FEATURES, MOST_WORDS_OF_SHORT, Evidence, chances, file_features, mix_name, shipped_mixes
 
 
-def features(query: str, *files: FileEvidence) -> list[dict[str, float]]:
+@dataclass(frozen=True)
+class File:
+    """What was found about a file. uses: the places, from 1 on, of the files that it uses among those of one test."""
+
+    path: str
+    language: str = "python"
+    body: float = 0.0
+    coverage: float = 0.0
+    card: float = 0.0
+    definition: float = 0.0
+    used: float = 0.0
+    dense: float = math.nan
+    uses: frozenset[int] = frozenset()
+
+
+at = File
+
+
+def table_of(files: tuple[File, ...]) -> FileTable:
+    uses = [(number, used, 1.0) for number, file in enumerate(files, 1) for used in sorted(file.uses)]
+    rows = [FileRow(file.path, file.language, 100) for file in files]
+    return FileTable(tabulate(rows, np.array(uses, dtype=USE)), lambda hashes: np.ones(len(hashes)))
+
+
+def features(query: str, *files: File) -> list[dict[str, float]]:
     read = analyse(query)
-    stems = set(read.stems).union(*(file.traits.name for file in files))
-    rows = file_features(read, files, dict.fromkeys(stems, 1.0))
-    return [dict(zip(FEATURES, row, strict=True)) for row in rows]
-
-
-def at(path: str, **found: object) -> FileEvidence:
-    return replace(PLAIN, path=path, **found)  # type: ignore[arg-type]
+    columns = [np.array([getattr(file, name) for file in files]) for name in (field.name for field in fields(Evidence)[1:])]
+    evidence = Evidence(np.arange(1, len(files) + 1), *columns)
+    rows = file_features(read, evidence, table_of(files), dict.fromkeys(read.stems, 1.0))
+    return [dict(zip(FEATURES, row, strict=True)) for row in rows.tolist()]
 
 
 def test_scores_are_relative_to_the_best_candidate():
-    best, half = features(
-        "a b", at("a.py", chunk_scores=(8.0, 1.0, 1.0, 5.0), card=4.0), at("b.py", chunk_scores=(5.0,), card=1.0)
-    )
+    best, half = features("a b", at("a.py", body=10.0, card=4.0), at("b.py", body=5.0, card=1.0))
     assert (best["body"], half["body"]) == (1.0, 0.5)
     assert (best["card"], half["card"]) == (1.0, 0.25)
-
-
-def test_only_the_three_best_chunks_of_a_file_count():
-    three, many = features("a", at("a.py", chunk_scores=(2.0, 2.0, 2.0)), at("b.py", chunk_scores=(2.0, 2.0, 2.0, 2.0, 2.0)))
-    assert three["body"] == many["body"] == 1.0
 
 
 def test_the_name_counts_by_how_much_of_it_the_query_says():
@@ -82,17 +88,17 @@ def test_what_the_best_chunks_use_counts_by_how_much_they_use_it():
 def test_using_the_files_that_hold_the_words_counts_by_the_square_of_what_they_hold():
     fullest, half, both, one = features(
         "a",
-        at("a.py", file_id=1, chunk_scores=(4.0,)),
-        at("b.py", file_id=2, chunk_scores=(2.0,)),
-        at("c.py", file_id=3, uses=frozenset((1, 2))),
-        at("d.py", file_id=4, uses=frozenset((2,))),
+        at("a.py", body=4.0),
+        at("b.py", body=2.0),
+        at("c.py", uses=frozenset((1, 2))),
+        at("d.py", uses=frozenset((2,))),
     )
     assert (fullest["uses"], half["uses"], both["uses"], one["uses"]) == (0.0, 0.0, 1.0, 4 / 20)
 
 
 @pytest.mark.parametrize("path", ["tests/test_b.py", "docs/b.py", "examples/b.py"])
 def test_what_is_no_source_gains_nothing_by_what_it_uses(path):
-    _, other = features("a", at("a.py", file_id=1, chunk_scores=(4.0,)), at(path, file_id=2, uses=frozenset((1,))))
+    _, other = features("a", at("a.py", body=4.0), at(path, uses=frozenset((1,))))
     assert other["uses"] == 0.0
 
 
@@ -155,20 +161,16 @@ def test_no_shipped_weight_has_the_wrong_sign(mix):
     assert (weights["dense"] > 0) == mix.endswith("_dense")
 
 
-def test_a_score_is_the_sum_of_weighted_features():
-    assert score((1.0, 0.5), (2.0, -4.0)) == 0.0
-
-
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=50))
 def test_chances_sum_to_one_and_keep_the_order(scores):
-    found = chances(scores)
-    assert sum(found) == pytest.approx(1.0)
-    assert all(0 <= chance <= 1 for chance in found)
-    assert found[scores.index(max(scores))] == max(found)
+    found = chances(np.array(scores))
+    assert found.sum() == pytest.approx(1.0)
+    assert ((found >= 0) & (found <= 1)).all()
+    assert found[scores.index(max(scores))] == found.max()
 
 
 def test_no_candidates_have_no_chances():
-    assert chances([]) == []
+    assert len(chances(np.zeros(0))) == 0
 
 
 PATH_PARTS = st.lists(st.text(st.sampled_from("abT_.é関t"), min_size=1, max_size=8), min_size=1, max_size=4)
@@ -179,3 +181,51 @@ def test_shares_stay_between_nothing_and_everything(query, file_paths):
     for found in features(query, *map(at, file_paths)):
         for share in ("body", "coverage", "card", "name_in_query", "query_in_path", "dense"):
             assert 0 <= found[share] <= 1 + 1e-9
+
+
+# --- the same as file by file ---------------------------------------------------------------------------------------------
+
+
+def same_word(one: str, other: str) -> bool:
+    return one == other or (one[:4] == other[:4] and (one.startswith(other) or other.startswith(one)))
+
+
+def slowly(query: str, files: list[File]) -> list[dict[str, float]]:
+    """The features that compare words and files, by their definitions: nothing is prepared, everything is compared."""
+    stems = analyse(query).stems
+    traits = [traits_of(file.path, file.language) for file in files]
+    meant: dict[str, set[str]] = defaultdict(set)
+    for word in set().union(*(each.place | each.name for each in traits)):
+        meant[word] = {stem for stem in stems if same_word(stem, word)}
+    uses = [
+        0.0
+        if each.test or each.example or each.documentation
+        else sum(files[used - 1].body ** 2 for used in file.uses if used <= len(files))
+        for file, each in zip(files, traits, strict=True)
+    ]
+    return [
+        {
+            "name_in_query": sum(bool(meant[word]) for word in each.name) / (len(each.name) or 1),
+            "query_in_path": sum(stems[stem] for stem in set().union(*(meant[word] for word in each.place)))
+            / (sum(stems.values()) or 1),
+            "uses": used / (max(uses) or 1),
+            **{kind: float(getattr(each, kind)) for kind in ("test", "documentation", "example", "prose")},
+        }
+        for each, used in zip(traits, uses, strict=True)
+    ]
+
+
+WORDS = st.sampled_from(["read", "reader", "reading", "readme", "rea", "test", "doc", "user", "us", "get", "関", "x1", "spec"])
+FILES = st.builds(
+    lambda words, **found: File("/".join(words) + ".py", **found),
+    st.lists(WORDS, min_size=1, max_size=4),
+    body=st.floats(0, 100),
+    uses=st.frozensets(st.integers(1, 8)),
+)
+
+
+@given(st.lists(WORDS, max_size=6).map(" ".join), st.lists(FILES, min_size=1, max_size=8))
+def test_all_files_at_once_get_what_each_gets_by_itself(query, files):
+    files = [File(**{**vars(file), "uses": frozenset(use for use in file.uses if use <= len(files))}) for file in files]
+    for found, wanted in zip(features(query, *files), slowly(query, files), strict=True):
+        assert {name: found[name] for name in wanted} == pytest.approx(wanted)

@@ -39,16 +39,10 @@ def chunk_of(database, file_id: int) -> int:
 
 
 def test_a_file_uses_the_files_that_define_what_it_names(database, ids):
-    assert symbols.uses_among(database, list(ids.values())) == {
-        ids["bank/ledger.py"]: {ids["bank/accounts.py"]},
-        ids["bank/report.py"]: {ids["bank/ledger.py"]},
-    }
-
-
-def test_uses_are_told_among_the_files_that_were_asked_for_alone(database, ids):
-    some = [ids["bank/accounts.py"], ids["bank/ledger.py"]]
-    assert symbols.uses_among(database, some) == {ids["bank/ledger.py"]: {ids["bank/accounts.py"]}}
-    assert symbols.uses_among(database, []) == {}
+    ledger, report = ids["bank/ledger.py"], ids["bank/report.py"]
+    uses = list(symbols.uses_of_files(database))
+    assert [use[:2] for use in uses] == sorted([(ledger, ids["bank/accounts.py"]), (report, ledger)])
+    assert all(weight > 0 for *_, weight in uses)
 
 
 def test_a_chunk_uses_what_its_lines_name_in_other_files(database, ids):
@@ -60,9 +54,3 @@ def test_a_chunk_uses_what_its_lines_name_in_other_files(database, ids):
 def test_a_name_that_many_files_define_tells_nothing(database, ids):
     using = chunk_of(database, ids["use.py"])
     assert symbols.files_used_in(database, [using]) == {using: {}}
-
-
-def test_a_file_is_referred_to_by_each_name_that_others_use(database, ids):
-    referred = symbols.references_to_files(database)
-    assert referred.keys() == {ids["bank/accounts.py"], ids["bank/ledger.py"]}
-    assert referred[ids["bank/accounts.py"]] > referred[ids["bank/ledger.py"]] > 0
