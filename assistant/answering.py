@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -103,6 +104,7 @@ async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
         tests=job.filters.tests,
         history=history,
         cited=job.history[-1].cited if job.history else (),
+        callers=job.requested_route != "search",
     )
     return await asyncio.to_thread(search)
 
@@ -144,7 +146,7 @@ async def _write_or_pack_smaller(story: Story, model: OpenAIChatModel) -> None:
 async def _write(story: Story, model: OpenAIChatModel, limits: Limits) -> None:
     """Pack, show what was packed, and let the model write."""
     family = family_of(model.info.name)
-    prompt = await Packer(model.count, model.count_prompt, family, limits).pack(story.question)
+    prompt = await Packer(model.count, model.count_prompt, family, limits).pack(story.question_for(limits))
     if story.decision.route == "code":
         await story.passages(prompt.chosen, prompt)
         await story.admit_missing_words(goes_on=model.endpoint.embedded)
@@ -212,7 +214,7 @@ async def _show_passages_early(story: Story, endpoint: Endpoint) -> None:
         return estimated_prompt_tokens(messages)
 
     try:
-        prompt = await Packer(count, count_prompt, family_of(endpoint.name), limits).pack(story.question)
+        prompt = await Packer(count, count_prompt, family_of(endpoint.name), limits).pack(story.question_for(limits))
     except ContextOverflow:
         await story.passages(unpacked(story.found.passages))
     else:
@@ -331,6 +333,13 @@ class Story:
             self._missing(),
             fence_mark(settings.SECRET_KEY, begin),
         )
+
+    def question_for(self, limits: Limits) -> Question:
+        """Where there is room, who calls what is asked about comes after everything else that was found."""
+        passages = self.question.passages
+        if not passages or not limits.numbered:
+            return self.question
+        return replace(self.question, passages=(*passages, *self.found.callers))
 
     def _missing(self) -> tuple[str, ...]:
         """Words of the question that occur nowhere. They don't matter where it asks for something that is defined here."""

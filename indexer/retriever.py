@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.callers import with_callers
 from indexer.dense import IdRange, Near, SnapshotVectors
 from indexer.passages import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
 from indexer.query import analyse
@@ -105,13 +106,15 @@ class Retriever:
         cited: Sequence[Cited] = (),
         vectors: bool = True,
         files_first: bool = False,
+        callers: bool = False,
     ) -> SearchResult:
         """The passages of a snapshot that answer `query`, best first; none is a valid answer.
 
         scope: a folder or file to keep to, relative to the root. languages: names of languages to keep to. tests: whether tests
         count. history: the earlier questions of the conversation, newest last. cited: what the last answer cited, in the order
         of its text. vectors: whether to use the dense signal where the snapshot has it. files_first: list other files before
-        further passages of one, as a person reads them. Raises SnapshotError, FilterError for a language of no file here, and
+        further passages of one, as a person reads them. callers: also find who calls what the question names. Raises
+        SnapshotError, FilterError for a language of no file here, and
         PatternError where the query is a regular expression that can't be used.
         """
         further = FURTHER_PASSAGE_SHARE_LISTED if files_first else FURTHER_PASSAGE_SHARE
@@ -120,6 +123,8 @@ class Retriever:
             filters = Filters(scope, tuple(languages), tests)
             search = Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited)
             result = search.run(limit, further)
+            if callers:
+                result = with_callers(snapshot.reader, result)
             return replace(result, embedded=snapshot.vectors.embedded) if result.vectors else result
 
     def candidates(self, snapshot_dir: Path, query: str, *, scope: str = "", vectors: bool = True) -> Candidates:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Signal = Literal["lexical", "dense", "symbol", "pin", "cited", "trace", "message", "regex", "references"]
+Signal = Literal["lexical", "dense", "symbol", "pin", "cited", "trace", "message", "regex", "references", "caller"]
 Stage = Literal["reading", "parsing", "publishing", "embedding", "done"]
 
 
@@ -185,7 +185,8 @@ class SearchResult:
     vectors: whether the dense signal took part (False until the snapshot has some vectors); embedded: how many of the
     snapshot's `chunks` had a vector when this search ended, 0 where `vectors` is False.
     symbols: the names in the query that are defined in this repository. kind: what the question was read as (query.Kind).
-    filters: what the search kept to. unresolved: pins that nothing here is called by.
+    filters: what the search kept to. unresolved: pins that nothing here is called by. callers: where they were asked for,
+    definitions that call what the question names; they are none of `passages`.
     """
 
     passages: tuple[Passage, ...]
@@ -200,6 +201,7 @@ class SearchResult:
     unresolved: tuple[str, ...] = ()
     embedded: int = 0
     chunks: int = 0
+    callers: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,7 @@ const same = (a, b) => a.length === b.length && a.every((one, k) => one === b[k]
 
 const SIGNALS = [["lexical", "Lexical"], ["symbol", "Symbol"], ["dense", "Vector"]];
 /** What only some questions have: their column is there where it says something. */
-const POINTING = [["pin", "Pinned"], ["cited", "Cited"], ["trace", "Frame"], ["message", "Message"], ["regex", "Pattern"], ["references", "Use"]];
+const POINTING = [["pin", "Pinned"], ["cited", "Cited"], ["trace", "Frame"], ["message", "Message"], ["regex", "Pattern"], ["references", "Use"], ["caller", "Caller"]];
 
 function whyThis(passage) {
   const origins = new Map(passage.origins.map((origin) => [origin.signal, origin]));

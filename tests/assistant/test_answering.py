@@ -389,6 +389,27 @@ async def test_a_question_that_no_window_holds_is_an_overflow_before_anything_is
     assert len(prompts(server)) == before
 
 
+async def test_where_there_is_room_the_callers_of_what_is_asked_about_come_after_what_was_found(
+    server, settings, tmp_path, retriever, monkeypatch
+):
+    monkeypatch.setattr("assistant.answering.PASSAGES_SEARCHED", 1)
+    uses = {f"shop/use{n}.py": f"def use{n}(cart):\n    return cart.total_price() + {n}\n" for n in range(3)}
+    directory = Bench(tmp_path, {**FILES, **uses}).build_without_vectors()
+    job = AnswerJob(
+        uuid4(), "How does total_price work?", (), "code", "", "shop", uuid4(), directory, "c0ffee", "main", False, 1
+    )
+    settings.EVIDENCE_TOKENS = 200
+    small = (await Answering(job, retriever=retriever).done()).last("passages")
+    settings.EVIDENCE_TOKENS = 2500
+    monkeypatch.setattr("assistant.answering.TOKENS_A_PASSAGE", 10_000)
+    large = (await Answering(job, retriever=retriever).done()).last("passages")
+    assert not [passage for passage in small["passages"] if passage["origins"][0]["signal"] == "caller"]
+    callers = [passage for passage in large["passages"] if passage["origins"][0]["signal"] == "caller"]
+    assert callers == large["passages"][-len(callers) :]
+    assert {passage["symbol"] for passage in callers} >= {"use0", "use1", "use2"} - {large["passages"][0]["symbol"]}
+    assert all(passage["state"] == "packed" for passage in callers)
+
+
 async def test_a_small_window_drops_passages_and_shows_what_they_would_have_cost(ask, server, settings):
     settings.EVIDENCE_TOKENS = 60
     answer = await ask("How are cart items, the price and the card charged?").done()
