@@ -12,6 +12,7 @@ import asyncio
 import functools
 import logging
 import re
+import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -35,7 +36,7 @@ from assistant.chat_model import (
     http_client,
 )
 from assistant.circles import Circles
-from assistant.citations import Citation, CitationReader
+from assistant.citations import Citation, CitationReader, Claims
 from assistant.claims import denies
 from assistant.endpoints import endpoints_for, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
@@ -43,6 +44,8 @@ from assistant.fallback import EMBEDDED_START_S, Caller
 from assistant.intent import Decision, choose_route
 from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
 from assistant.prompts import CLOSEST, NOTHING_FOUND, UNVERIFIED, absent, fence_mark
+from assistant.written_places import Written, WrittenPlace, resolve, written_in
+from indexer.errors import IndexerError
 from indexer.retriever import Retriever
 from indexer.types import SearchResult
 
@@ -67,9 +70,9 @@ async def answer_question(
 
     embedded_start_s: how long the embedded server may refuse connections before that is a failure.
     """
-    story = Story(job, log)
+    story = Story(job, log, retriever or shared_retriever())
     await story.status("retrieving", "Searching the repository.")
-    story.found = await _search(job, retriever or shared_retriever())
+    story.found = await _search(job, story.retriever)
     story.decision = choose_route(job.question, job.requested_route, story.found, job.history)
     if story.decision.route == "search":
         await story.route()
@@ -287,15 +290,30 @@ class _Writing:
     async def _tell(self, citations: Sequence[Citation]) -> None:
         for citation in citations:
             await self._log.append("citation", citation.as_json())
+        sentences = self._reader.sentences()
+        written = [each for sentence, prose, before in sentences for each in written_in(prose, sentence.start, before)]
+        if written and self._story.decision.route == "code":
+            for place in await asyncio.to_thread(self._places, written):
+                await self._log.append("place", place.as_json())
 
-    def outcome(self) -> tuple[str, dict[str, int], float | None, tuple[Citation, ...]]:
+    def _places(self, written: Sequence[Written]) -> list[WrittenPlace]:
+        """What the answer mentions without a number, as far as the snapshot tells."""
+        shown = {evidence.path for evidence in self._prompt.evidence}
+        try:
+            with self._story.retriever.look_up(self._story.job.snapshot_dir) as lookup:
+                return [*resolve(written, lookup, shown)]
+        except (IndexerError, sqlite3.Error) as error:
+            logger.warning("answer %s: what it mentions is not looked up: %s", self._story.job.answer_id, error)
+            return []
+
+    def outcome(self) -> tuple[str, dict[str, int], float | None, CitationReader]:
         """finish_reason, usage, tokens a second, citations."""
         finished = self._finished
         written = finished.completion_tokens or self._pieces
         usage = {"prompt_tokens": finished.prompt_tokens or self._prompt.tokens, "completion_tokens": written}
         took_s = self._last - self._first
         speed = round((written - 1) / took_s, 1) if written > 1 and took_s > 0 else None
-        return "stop" if finished.finish_reason == "stop" else "length", usage, speed, self._reader.citations
+        return "stop" if finished.finish_reason == "stop" else "length", usage, speed, self._reader
 
 
 # --- the log ------------------------------------------------------------------------------------------------------------------
@@ -307,8 +325,8 @@ class Story:
     found: SearchResult
     decision: Decision
 
-    def __init__(self, job: AnswerJob, log: AnswerLog) -> None:
-        self.job, self.log = job, log
+    def __init__(self, job: AnswerJob, log: AnswerLog, retriever: Retriever) -> None:
+        self.job, self.log, self.retriever = job, log, retriever
         self.first_token_ms: float | None = None
         self.has_passages = False
         self._began = time.monotonic()
@@ -393,7 +411,7 @@ class Story:
         finish_reason: str,
         usage: dict[str, int] | None = None,
         tokens_per_s: float | None = None,
-        citations: Sequence[Citation] = (),
+        read: CitationReader | None = None,
     ) -> None:
         timings = {
             "retrieval_ms": round(self.found.took_ms, 1),
@@ -401,7 +419,13 @@ class Story:
             "total_ms": self.elapsed_ms(),
             "tokens_per_s": tokens_per_s,
         }
-        counts = {"verified": sum(one.state == "verified" for one in citations), "citations": len(citations)}
+        citations = read.citations if read else ()
+        claims = read.claims if read else Claims(0, 0)
+        counts = {
+            "verified": sum(one.state == "verified" for one in citations),
+            "citations": len(citations),
+            "claims": {"verified": claims.verified, "total": claims.total},
+        }
         used = usage or {"prompt_tokens": 0, "completion_tokens": 0}
         entry = {"model": model, "finish_reason": finish_reason, "usage": used, "timings": timings, **counts}
         await self.log.append("completed", entry)

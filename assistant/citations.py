@@ -6,6 +6,10 @@ covers the words before it, back to the citation before or the sentence's beginn
 words after it. Words whose citation is wrong are matched like words without one, to one of the other passages, right after it.
 
 A first event says "pending", as soon as the bracket closes; the second one when the sentence has ended.
+
+The answer's share of verified claims counts stretches of prose, not numbers: each place with citations, and each sentence
+without one that names code, is a claim, and it is verified when one passage at least holds what it says. What an answer
+denies, its headings and the words before a list claim nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from assistant.claims import State, best_match, check, found_in, listed, quoted_in
+from assistant.claims import State, best_match, check, claims_something, found_in, listed, names_code, quoted_in
 from assistant.code_names import Evidence, Found
 from assistant.sentences import MARK, Mark, Scanner, Sentence
 
@@ -48,6 +52,17 @@ class Citation:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """How many stretches of an answer claim something about the code, and how many of these a passage holds."""
+
+    verified: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.verified} of {self.total} {'claim' if self.total == 1 else 'claims'} verified"
+
+
 class CitationReader:
     """The citations of one answer. `feed` and `finish` return the events that have become certain since the last call."""
 
@@ -55,6 +70,18 @@ class CitationReader:
         self._evidence = {passage.number: passage for passage in evidence}
         self._scanner = Scanner()
         self._latest: dict[tuple[int, int], Citation] = {}
+        self._claims: list[bool] = []
+        self._sentences: list[Sentence] = []
+
+    @property
+    def claims(self) -> Claims:
+        """Of the sentences that have ended."""
+        return Claims(sum(self._claims), len(self._claims))
+
+    def sentences(self) -> list[tuple[Sentence, str, str]]:
+        """The sentences that have ended since the last call: each, its text, and all of the answer before it."""
+        ended, self._sentences = self._sentences, []
+        return [(each, self._scanner.slice(each.start, each.end), self._scanner.slice(0, each.start)) for each in ended]
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -74,6 +101,8 @@ class CitationReader:
         return citations
 
     def _read(self, item: Mark | Sentence) -> Iterator[Citation]:
+        if isinstance(item, Sentence):
+            self._sentences.append(item)
         if isinstance(item, Mark):
             for evidence in self._given(item):
                 yield Citation(item.start, item.end, evidence, "pending", "model")
@@ -81,22 +110,31 @@ class CitationReader:
             yield from self._check(item)
         else:
             prose = self._scanner.slice(item.start, item.end)
-            yield from self._match(prose, item.end, [*self._evidence.values()], "The answer gives no number here")
+            matched = [*self._match(prose, item.end, [*self._evidence.values()], "The answer gives no number here")]
+            if matched or (claims_something(prose) and (item.marks or names_code(prose))):
+                self._claims.append(bool(matched))
+            yield from matched
 
     def _given(self, mark: Mark) -> list[Evidence]:
         return [self._evidence[number] for number in mark.numbers if number in self._evidence]
 
     def _check(self, sentence: Sentence) -> Iterator[Citation]:
         for group, prose in self._clauses(sentence):
-            cited = [evidence for mark in group for evidence in self._given(mark)]
-            checked = check(prose, cited, self._evidence)
-            for mark in group:
-                for evidence in self._given(mark):
-                    state, found, missing, reason = checked[evidence.number]
-                    yield Citation(mark.start, mark.end, evidence, state, "model", found, missing, reason)
-            if cited and all(state != "verified" for state, *_ in checked.values()):
-                others = [evidence for evidence in self._evidence.values() if evidence.number not in checked]
-                yield from self._match(prose, group[-1].end, others, "The answer cites another passage here")
+            citations = [*self._check_group(group, prose)]
+            if citations and claims_something(prose):
+                self._claims.append(any(citation.state == "verified" for citation in citations))
+            yield from citations
+
+    def _check_group(self, group: Sequence[Mark], prose: str) -> Iterator[Citation]:
+        cited = [evidence for mark in group for evidence in self._given(mark)]
+        checked = check(prose, cited, self._evidence)
+        for mark in group:
+            for evidence in self._given(mark):
+                state, found, missing, reason = checked[evidence.number]
+                yield Citation(mark.start, mark.end, evidence, state, "model", found, missing, reason)
+        if cited and all(state != "verified" for state, *_ in checked.values()):
+            others = [evidence for evidence in self._evidence.values() if evidence.number not in checked]
+            yield from self._match(prose, group[-1].end, others, "The answer cites another passage here")
 
     def _clauses(self, sentence: Sentence) -> Iterator[tuple[list[Mark], str]]:
         """The sentence's marks in groups of neighbours, each with the words that it covers."""

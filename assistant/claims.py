@@ -123,6 +123,15 @@ def best_match(prose: str, evidence: Sequence[Evidence]) -> Evidence | None:
     return holding[0]
 
 
+def claims_something(prose: str) -> bool:
+    """Whether a stretch of prose says that something is so: no heading, no words before a list, nothing that is denied."""
+    return not prose.startswith("#") and not prose.rstrip().endswith(":") and not denies(prose)
+
+
+def names_code(prose: str) -> bool:
+    return any(map(_is_distinctive, set(names_in(MARK.sub(" ", prose))) - TRIVIAL))
+
+
 def denies(text: str) -> bool:
     """Whether an answer says itself that the passages don't hold it."""
     return _DENIAL.search(text) is not None

@@ -104,6 +104,7 @@ class AnswerEvent(models.Model):
         PASSAGES = "passages"
         DELTA = "delta"
         CITATION = "citation"
+        PLACE = "place"
         RESET = "reset"
         COMPLETED = "completed"
         FAILED = "failed"

@@ -62,7 +62,7 @@ def index_source(
     if not folder.is_dir():
         raise SourceError(f"{folder} is not there: the sources need one folder for each repository of the dataset.")
     request = request_of(folder, index, embedder=embedder, parse_processes=parse_processes)
-    return build(replace(request, previous=_latest(request.root)), vectors=vectors)
+    return build(replace(request, previous=latest(request.root)), vectors=vectors)
 
 
 def request_of(folder: Path, index: Path, *, embedder: str = "minilm", parse_processes: int = 0) -> BuildRequest:
@@ -102,7 +102,7 @@ def build(
     return directories[-1]
 
 
-def _latest(root: Path) -> Path | None:
+def latest(root: Path) -> Path | None:
     """The snapshot that was made last."""
     found = [path for path in root.glob("[!.]*") if path.is_dir()]
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from indexer.callers import with_callers
 from indexer.dense import IdRange, Near, SnapshotVectors
+from indexer.lookup import Lookup
 from indexer.passages import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
 from indexer.query import analyse
 from indexer.reranker import Mixes, shipped_mixes
@@ -135,6 +136,12 @@ class Retriever:
             paths = dict(snapshot.reader.connection.execute("SELECT id, path FROM files"))
             names = tuple(paths[file_id] for file_id in ranking.ids.tolist())
             return Candidates(names, ranking.features, ranking.chances, ranking.weights)
+
+    @contextmanager
+    def look_up(self, snapshot_dir: Path) -> Iterator[Lookup]:
+        """Whether paths and names are in a snapshot, for the thread that asks. Raises SnapshotError."""
+        with self._open(snapshot_dir) as snapshot:
+            yield Lookup(snapshot.reader)
 
     def close(self) -> None:
         """Close the snapshots that no search uses; the others close when their last search ends."""

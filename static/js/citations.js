@@ -14,8 +14,8 @@ const ENCODED_MARKER = /%E2%80%B9%EE%80%80(\d+)%EE%80%81%E2%80%BA/g;
 const PRIVATE_USE = /[\uE000-\uF8FF]/g;
 
 /**
- * `raw` with a marker for each citation. `offset` is the position of `raw` in the answer, in code points; `citations` are
- * those that fall inside it. Returns `{text, originals}`: marker k stands for the raw text `originals[k]`.
+ * `raw` with a marker for each citation or place. `offset` is the position of `raw` in the answer, in code points; `citations`
+ * are those that fall inside it, in order. Returns `{text, originals}`: marker k stands for the raw text `originals[k]`.
  */
 export function mark(raw, citations, offset = 0) {
   const clean = raw.replace(PRIVATE_USE, "\uFFFD");

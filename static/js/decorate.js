@@ -5,14 +5,22 @@ import { h, iconButton } from "./dom.js";
 import { chip } from "./citations.js";
 import { citationKey, combinedState } from "./log.js";
 import { copy } from "./clipboard.js";
+import { placeOf } from "./places.js";
 
 const AFTER = /^[.,;:!?)\]’”"']+/;
 const SENTENCE_END = /[.!?;:]["”’)]*\s+(?=\S)/g;
-const INLINE = new Set(["CODE", "EM", "STRONG", "S", "SPAN"]);
+const INLINE = new Set(["A", "CODE", "EM", "STRONG", "S", "SPAN"]);
 
-/** Decorates `fragment` in place. Returns the chips in it: citation key → {button, claim}. */
-export function decorate(fragment, citations) {
-  const chips = placeChips(fragment, citations);
+/**
+ * Decorates `fragment` in place. `insertions` are the citations and the places that its slots stand for, `originals` their text.
+ * Returns the chips in it: citation key → {button, claim}.
+ */
+export function decorate(fragment, insertions, originals, evidence) {
+  for (const slot of fragment.querySelectorAll("span[data-cite]")) {
+    const at = Number(slot.dataset.cite);
+    if (insertions[at] && !insertions[at].number) slot.replaceWith(placeOf(insertions[at], originals[at], evidence));
+  }
+  const chips = placeChips(fragment, insertions);
   for (const pre of fragment.querySelectorAll("pre")) frameCode(pre);
   for (const table of fragment.querySelectorAll("table")) {
     const scroller = h("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" });

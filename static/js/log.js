@@ -22,7 +22,7 @@ export function newAnswer(given) {
 
 /** What a `reset` throws away. */
 function blank(attempt) {
-  return { attempt, status: null, route: null, evidence: null, text: "", citations: new Map() };
+  return { attempt, status: null, route: null, evidence: null, text: "", citations: new Map(), places: new Map() };
 }
 
 /** "next", "duplicate" or "gap": whether `event` can be applied to `answer` now. */
@@ -44,6 +44,7 @@ const kinds = {
   passages: (_, payload) => ({ evidence: payload }),
   delta: (answer, payload) => ({ text: answer.text + payload.text }),
   citation: (answer, payload) => ({ citations: new Map(answer.citations).set(citationKey(payload), payload) }),
+  place: (answer, payload) => ({ places: new Map(answer.places).set(payload.start, payload) }),
   reset: (_, payload) => ({ ...blank(payload.attempt), resetReason: payload.reason }),
   completed: (_, payload) => ({ outcome: "completed", ending: payload }),
   failed: (_, payload) => ({ outcome: "failed", ending: payload }),

@@ -23,6 +23,7 @@ export class Prose {
   clear() {
     this.attempt = null;
     this.known = new Map();
+    this.knownPlaces = new Map();
     this.blocks = []; // frozen, in order
     this.tail = { raw: "", point: 0, nodes: [], chips: new Map() };
     this.tailStart = 0;
@@ -36,8 +37,11 @@ export class Prose {
       this.attempt = answer.attempt;
     }
     this.citations = [...answer.citations.values()].sort((a, b) => a.start - b.start || a.number - b.number);
+    this.insertions = [...this.citations, ...answer.places.values()].sort((a, b) => a.start - b.start || (a.number ?? 0) - (b.number ?? 0));
+    this.evidence = answer.evidence;
     this.freeze(answer.text);
     this.redrawWhereCitationsArrived(answer.citations);
+    this.redrawWherePlacesArrived(answer.places);
     this.drawTail(answer.text.slice(this.tailStart), live);
   }
 
@@ -62,10 +66,10 @@ export class Prose {
   }
 
   draw(block, { live = false, plainCode = false } = {}) {
-    const inside = this.citations.filter((citation) => this.holds(block, citation));
+    const inside = this.insertions.filter((insertion) => this.holds(block, insertion));
     const { text, originals } = mark(block.raw, inside, block.point);
     const fragment = render(live ? withClosedSpans(text) : text, originals, plainCode);
-    block.chips = decorate(fragment, inside);
+    block.chips = decorate(fragment, inside, originals, this.evidence);
     block.nodes = [...fragment.childNodes];
     this.colourClaims(block);
   }
@@ -94,6 +98,13 @@ export class Prose {
     }
     for (const block of touched) this.redraw(block);
     this.known = citations;
+  }
+
+  redrawWherePlacesArrived(places) {
+    if (places === this.knownPlaces) return;
+    const arrived = [...places.values()].filter((place) => !this.knownPlaces.has(place.start));
+    for (const block of this.blocks) if (arrived.some((place) => this.holds(block, place))) this.redraw(block);
+    this.knownPlaces = places;
   }
 
   refresh(block, key, citation, touched) {

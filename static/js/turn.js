@@ -9,7 +9,7 @@ import { told } from "./filters.js";
 import { isRunning } from "./log.js";
 import { progressLine } from "./progress.js";
 import { Prose } from "./prose.js";
-import { duration, plural } from "./words.js";
+import { count, duration, plural } from "./words.js";
 
 export class Turn {
   /** `actions`: `openSource(answer, number)`, `retry(answer, route)`. */
@@ -44,7 +44,7 @@ export class Turn {
     this.element.ariaBusy = String(isRunning(answer));
     if (another || before.route !== answer.route || before.evidence !== answer.evidence) this.drawFindings(answer);
     else if (before.citations !== answer.citations) this.updateEvidence(answer);
-    const changed = another || before.text !== answer.text || before.citations !== answer.citations || before.outcome !== answer.outcome;
+    const changed = another || before.text !== answer.text || before.citations !== answer.citations || before.places !== answer.places || before.outcome !== answer.outcome;
     if (changed) this.prose.update(answer, isRunning(answer) && answer.text !== "");
     this.prose.element.hidden = answer.text === "";
     if (another || before.outcome !== answer.outcome) this.drawEnding(answer);
@@ -115,13 +115,17 @@ function noteOf({ route }) {
   return notes.join(" ");
 }
 
-/** "4 of 5 citations verified · qwen2.5-coder-1.5b-instruct · 4.2 s". */
+/** "All 5 claims verified". Answers from before claims were counted tell of citations. */
+const share = ({ verified, total }) => (verified === total && total > 1 ? `All ${count(total)} claims verified` : `${count(verified)} of ${plural(total, "claim")} verified`);
+
+/** "4 of 5 claims verified · qwen2.5-coder-1.5b-instruct · 4.2 s". */
 export function summary(answer) {
   if (answer.outcome === "cancelled") return "Stopped.";
   if (answer.outcome === "failed") return "Not finished.";
-  const { citations, verified, model, finish_reason: reason, timings } = answer.ending;
+  const { claims, citations, verified, model, finish_reason: reason, timings } = answer.ending;
   const parts = [];
   if (answer.route?.route === "search") parts.push(plural(answer.evidence?.passages.length ?? 0, "passage"));
+  else if (claims?.total) parts.push(share(claims));
   else if (citations) parts.push(citations === verified ? `${plural(citations, "citation")}, all verified` : `${verified} of ${plural(citations, "citation")} verified`);
   else if (answer.evidence) parts.push("No citation");
   if (reason === "length") parts.push("cut off at the answer’s token limit");

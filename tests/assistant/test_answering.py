@@ -186,13 +186,16 @@ def prompts(server: FakeModelServer) -> list[list[dict[str, str]]]:
 async def test_route_and_evidence_come_before_the_first_token_and_checked_citations_after_it(ask, server):
     answer = await ask().done()
     told = [kind for kind in answer.kinds if kind != "status"]
-    assert told == ["route", "route", "passages", "delta", "citation", "citation", "completed"]
+    assert told == ["route", "route", "passages", "delta", "citation", "citation", "place", "completed"]
     assert [status["stage"] for status in answer.all("status")] == ["retrieving", "reading", "generating"]
     assert answer.log.text == "`Cart.add_item` does it [1]."
     pending, verified = answer.all("citation")
     assert (pending["state"], verified["state"], verified["path"]) == ("pending", "verified", "shop/cart.py")
     completed = answer.last("completed")
     assert (completed["verified"], completed["citations"], completed["finish_reason"]) == (1, 1, "stop")
+    assert completed["claims"] == {"verified": 1, "total": 1}
+    place = answer.last("place")
+    assert (place["state"], place["path"], place["start"], place["end"]) == ("here", "shop/cart.py", 0, 15)
     assert completed["usage"]["completion_tokens"] == 4
     assert completed["timings"]["first_token_ms"] <= completed["timings"]["total_ms"]
 

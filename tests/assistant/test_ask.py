@@ -62,7 +62,9 @@ def test_the_answer_is_printed_with_its_citations_and_the_route_goes_to_stderr(
     answer, _, cited = done.stdout.partition("\n\n")
     assert answer == ANSWER
     assert re.fullmatch(
-        r"\[1\] shop/cart\.py:\d+-\d+  verified 1 of 2 times\. Names `FreeGift`, which isn't in these lines\.\n", cited
+        r"\[1\] shop/cart\.py:\d+-\d+  verified 1 of 2 times\. Names `FreeGift`, which isn't in these lines\.\n"
+        r"FreeGift occurs in no file of this repository\.\n1 of 2 claims verified\.\n",
+        cited,
     )
     assert "Route: code" in done.stderr and "fake" in done.stderr
 
@@ -71,7 +73,7 @@ def test_json_is_one_object_with_everything(sextant: Deployment, server: FakeMod
     done = ask(sextant, "shop", WHERE, "--json")
     assert done.returncode == 0
     told = json.loads(done.stdout)
-    assert list(told) == ["answer", "route", "model", "citations", "passages", "usage", "timings"]
+    assert list(told) == ["answer", "route", "model", "citations", "claims", "passages", "usage", "timings"]
     assert (told["answer"], told["route"], told["model"]) == (
         ANSWER,
         "code",

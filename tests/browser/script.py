@@ -66,10 +66,19 @@ def citation(text: str, number: int, state: str, **more: Any) -> Event:
     return "citation", {"start": start, "end": end, "number": number, "state": state, **place, **found, **more}
 
 
-def completed(verified: int = 0, citations: int = 0) -> Event:
+def place(text: str, written: str, **more: Any) -> Event:
+    """Of the first `written` in `text`; a state of "absent" has no path."""
+    here = {"state": "here", "path": "src/harbor/application.py", "start_line": 0, "end_line": 0, "reason": ""}
+    nowhere = {"path": ""} if more.get("state") == "absent" else {}
+    start = text.index(written)
+    return "place", {"start": start, "end": start + len(written), **here, **nowhere, **more}
+
+
+def completed(verified: int = 0, citations: int = 0, claims: tuple[int, int] | None = None) -> Event:
     timings = {"retrieval_ms": 84.1, "first_token_ms": 900.0, "total_ms": 4200.0, "tokens_per_s": 31.0}
     usage = {"prompt_tokens": 1190, "completion_tokens": 40}
-    counts = {"verified": verified, "citations": citations}
+    counted = {"claims": {"verified": claims[0], "total": claims[1]}} if claims else {}
+    counts = {"verified": verified, "citations": citations, **counted}
     return "completed", {"model": "coder-1.5b", "finish_reason": "stop", "usage": usage, "timings": timings, **counts}
 
 

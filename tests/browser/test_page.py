@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.script import accept, asked, citation, completed, delta, passage, passages, route
+from tests.browser.script import accept, asked, citation, completed, delta, passage, passages, place, route
 from tests.browser.scripted_site import STATUS, ScriptedSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -217,6 +217,27 @@ def test_a_verified_an_unverified_and_a_matched_citation_each_say_what_was_check
         page.locator(f".prose button.cite[data-src='{number}']").click()
         expect(page.locator(f".card[data-src='{number}'] .check")).to_contain_text(sentence.replace(" 17", "\u00a017"))
     expect(page.locator(".card[data-src='1'] .hit")).to_have_attribute("data-n", "171")
+
+
+def test_paths_and_names_without_a_number_lead_to_the_source_or_say_that_they_are_nowhere(
+    site: ScriptedSite, page: Page
+) -> None:
+    answer = asked(page, site)
+    text = "It is in `Application.run` of src/harbor/application.py:171 [1].\n\nThe `TokenStore` is not."
+    spans = [
+        place(text, "`Application.run`", start_line=160, end_line=169),
+        place(text, "src/harbor/application.py:171", start_line=171, end_line=171),
+        place(text, "`TokenStore`", state="absent", reason="TokenStore occurs in no file of this repository."),
+    ]
+    site.tell(answer, route(), passages(passage(1)), delta(text), citation(text, 1, "verified"), *spans)
+    site.tell(answer, completed(1, 1, claims=(1, 2)), first=8)
+    prose = page.locator(".prose")
+    expect(prose).to_have_text(re.compile(r"It is in Application\.run of src/harbor/application\.py:171\s1\."))
+    links = [link.get_attribute("href") or "" for link in prose.locator("a").all()]
+    assert [link.rpartition("/")[2] for link in links] == ["application.py#L160-L169", "application.py#L171"]
+    expect(prose.locator("a code")).to_have_text("Application.run")
+    expect(prose.locator("[data-state=absent]")).to_have_text("TokenStore not in this repository")
+    expect(page.locator(".done")).to_contain_text("1 of 2 claims verified")
 
 
 def test_a_passage_tells_why_it_was_found_and_what_was_dropped_tells_its_cost(site: ScriptedSite, page: Page) -> None:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.status import Status
 
 from assistant.answer_log import AnswerJob, AnswerLog
+from assistant.citations import Claims
 from assistant.errors import AssistantError
 from assistant.messages import QUESTION_LIMIT
 from assistant.models import AnswerCitation
@@ -140,6 +141,7 @@ class Terminal(AnswerLog):
         self._routed = False
         self._passages: list[dict[str, Any]] = []
         self._completed: dict[str, Any] = {}
+        self._absent: list[Mapping[str, Any]] = []
 
     def add(self, kind: str, payload: Mapping[str, Any]) -> None:
         super().add(kind, payload)
@@ -149,6 +151,7 @@ class Terminal(AnswerLog):
             "route": self._route,
             "passages": self._show_passages,
             "delta": self._delta,
+            "place": self._place,
             "completed": self._complete,
         }
         if kind in show:
@@ -176,6 +179,7 @@ class Terminal(AnswerLog):
                 }
                 for citation in self.told.citations(job.answer_id)
             ],
+            "claims": self._completed.get("claims", {}),
             "passages": self._passages,
             "usage": self._completed.get("usage", {}),
             "timings": self._completed.get("timings", {}),
@@ -224,12 +228,17 @@ class Terminal(AnswerLog):
             self._command.stdout.write(payload["text"], ending="")
             self._command.stdout.flush()
 
+    def _place(self, payload: Mapping[str, Any]) -> None:
+        if payload["state"] == "absent":
+            self._absent.append(payload)
+
     def _complete(self, payload: Mapping[str, Any]) -> None:
         self._completed = dict(payload)
         self._still()
         if not self._quiet:
             self._command.stdout.write("")
             self._list_citations(self.told.citations(uuid4()))
+            self._sum_up(payload["claims"])
         if payload["finish_reason"] == "length":
             self._console.print("The answer was cut: it had no end in sight.")
 
@@ -240,6 +249,12 @@ class Terminal(AnswerLog):
         for each in cited(citations):
             paint = style.SUCCESS if each.verified == each.times else style.WARNING
             self._command.stdout.write(paint(str(each)))
+
+    def _sum_up(self, claims: Mapping[str, int]) -> None:
+        for place in self._absent:
+            self._command.stdout.write(self._command.style.WARNING(place["reason"]))
+        if claims["total"]:
+            self._command.stdout.write(f"{Claims(**claims)}.")
 
     def _still(self) -> None:
         if self._waiting is not None:
