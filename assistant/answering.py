@@ -105,6 +105,7 @@ async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
         scope=job.filters.folder,
         languages=job.filters.languages,
         tests=job.filters.tests,
+        pins=job.filters.pins,
         history=history,
         cited=job.history[-1].cited if job.history else (),
         callers=job.requested_route != "search",

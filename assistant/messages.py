@@ -20,6 +20,7 @@ QUESTION_LIMIT = 20_000
 
 LONGEST_FOLDER = 500
 MOST_LANGUAGES = 20
+MOST_PINS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +130,28 @@ def _route(name: str, value: Any) -> str:
 
 
 def _filters(name: str, value: Any) -> Filters:
-    """A folder (text), languages (a list of names) and tests (true or false), each optional."""
+    """A folder (text), languages (a list of names), tests (true or false) and pins (a list of what would follow an "@"), each
+    optional."""
     if value is None:
         return Filters()
-    if not isinstance(value, dict) or value.keys() - {"folder", "languages", "tests"}:
-        raise BadRequest(f"{name!r} must be an object with 'folder', 'languages' and 'tests'.")
+    if not isinstance(value, dict) or value.keys() - {"folder", "languages", "tests", "pins"}:
+        raise BadRequest(f"{name!r} must be an object with 'folder', 'languages', 'tests' and 'pins'.")
     languages, tests = value.get("languages", []), value.get("tests", True)
     if not isinstance(languages, list) or len(languages) > MOST_LANGUAGES or not isinstance(tests, bool):
         raise BadRequest(f"{name!r} needs a list of at most {MOST_LANGUAGES} 'languages', and 'tests' true or false.")
     folder = _text("folder", value.get("folder", ""))
     if len(folder) > LONGEST_FOLDER:
         raise BadRequest(f"'folder' is longer than {LONGEST_FOLDER} characters.")
-    return Filters(folder, tuple(_name("languages", language) for language in languages), tests)
+    return Filters(folder, tuple(_name("languages", language) for language in languages), tests, _pins(value.get("pins", [])))
+
+
+def _pins(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MOST_PINS:
+        raise BadRequest(f"'pins' must be a list of at most {MOST_PINS}.")
+    pins = tuple(_text("pins", pin) for pin in value)
+    if any(not pin or len(pin) > LONGEST_FOLDER or len(pin.split()) > 1 for pin in pins):
+        raise BadRequest(f"Each of 'pins' must be one word of at most {LONGEST_FOLDER} characters.")
+    return pins
 
 
 def _seen(name: str, value: Any) -> dict[UUID, int]:

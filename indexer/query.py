@@ -297,6 +297,12 @@ def _weight_in_prose(written: str, position: int) -> float:
     return 0.0
 
 
+def with_pins(query: Query, pins: Sequence[str]) -> Query:
+    """The query with pins that it doesn't name itself: "src/app.py", "Session.request"."""
+    kept, _ = _pins(" ".join(f"@{pin}" for pin in pins))
+    return replace(query, pins=tuple(dict.fromkeys((*query.pins, *kept))))
+
+
 def name_in(text: str) -> Name:
     """A name that somebody gave as such: "Session.request", "std::move" or "run()"."""
     return _name(text.strip(), _SURE)

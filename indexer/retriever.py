@@ -25,7 +25,7 @@ from indexer.callers import with_callers
 from indexer.dense import IdRange, Near, SnapshotVectors
 from indexer.lookup import Lookup
 from indexer.passages import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
-from indexer.query import analyse
+from indexer.query import analyse, with_pins
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Search
 from indexer.snapshot import SnapshotReader, in_use
@@ -108,21 +108,22 @@ class Retriever:
         vectors: bool = True,
         files_first: bool = False,
         callers: bool = False,
+        pins: Sequence[str] = (),
     ) -> SearchResult:
         """The passages of a snapshot that answer `query`, best first; none is a valid answer.
 
         scope: a folder or file to keep to, relative to the root. languages: names of languages to keep to. tests: whether tests
         count. history: the earlier questions of the conversation, newest last. cited: what the last answer cited, in the order
         of its text. vectors: whether to use the dense signal where the snapshot has it. files_first: list other files before
-        further passages of one, as a person reads them. callers: also find who calls what the question names. Raises
-        SnapshotError, FilterError for a language of no file here, and
-        PatternError where the query is a regular expression that can't be used.
+        further passages of one, as a person reads them. callers: also find who calls what the question names. pins: paths and
+        symbols to have among the passages, beside those that the query names by an "@". Raises SnapshotError, FilterError for a
+        language of no file here, and PatternError where the query is a regular expression that can't be used.
         """
         further = FURTHER_PASSAGE_SHARE_LISTED if files_first else FURTHER_PASSAGE_SHARE
         with self._open(snapshot_dir) as snapshot, self._turns.turn():
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
             filters = Filters(scope, tuple(languages), tests)
-            search = Search(snapshot.reader, analyse(query, history), filters, nearest, self._mixes, cited)
+            search = Search(snapshot.reader, with_pins(analyse(query, history), pins), filters, nearest, self._mixes, cited)
             result = search.run(limit, further)
             if callers:
                 result = with_callers(snapshot.reader, result)

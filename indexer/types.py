@@ -95,21 +95,24 @@ class ParsedFile:
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What a search keeps to. folder: a folder or file, or "" for all. languages: names, or none for all. tests: whether tests,
-    fixtures and benchmarks count."""
+    fixtures and benchmarks count. pins: paths and symbols that are pinned beside those that the question itself names, without
+    their "@"."""
 
     folder: str = ""
     languages: tuple[str, ...] = ()
     tests: bool = True
+    pins: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Only what restricts something."""
-        told = {"folder": self.folder, "languages": list(self.languages), "tests": self.tests}
+        told = {"folder": self.folder, "languages": list(self.languages), "tests": self.tests, "pins": list(self.pins)}
         return {name: value for name, value in told.items() if value != (name == "tests") and value not in ("", [])}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Filters:
         """What `as_json` gave."""
-        return cls(str(told.get("folder", "")), tuple(told.get("languages", ())), bool(told.get("tests", True)))
+        languages, pins = tuple(told.get("languages", ())), tuple(told.get("pins", ()))
+        return cls(str(told.get("folder", "")), languages, bool(told.get("tests", True)), pins)
 
     def __str__(self) -> str:
         parts = [self.folder, ", ".join(self.languages), "" if self.tests else "no tests"]

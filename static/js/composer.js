@@ -5,7 +5,8 @@ import { h, icon } from "./dom.js";
 import { announce } from "./notice.js";
 
 export class Composer {
-  /** `actions`: `ask(question, route)`, `stop()`, `recall()` (the last question, or ""). */
+  /** `actions`: `ask(question, route)`, `stop()`, `recall()` (the last question, or ""), `toChips()` (the focus
+   * goes to what is kept for the next question; whether there is any). */
   constructor(actions, draftKey, mentions) {
     this.actions = actions;
     this.mentions = mentions;
@@ -38,6 +39,8 @@ export class Composer {
     if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) {
       event.preventDefault();
       this.submit();
+    } else if (event.key === "Backspace" && this.box.selectionEnd === 0 && !event.repeat) {
+      if (this.actions.toChips()) event.preventDefault();
     } else if (event.key === "ArrowUp" && this.box.value === "") {
       const last = this.actions.recall();
       if (last) event.preventDefault();

@@ -2,6 +2,8 @@
 // move, Enter and Tab take, Escape closes.
 
 import { h } from "./dom.js";
+import { announce } from "./notice.js";
+import { plural } from "./words.js";
 
 const TYPED = /(?:^|[\s(])@([\w.+\-/:#]*)$/;
 
@@ -42,8 +44,9 @@ export class Mentions {
   show(found) {
     this.found = found;
     if (!found.length) return this.close();
-    this.list.replaceChildren(...found.map(({ kind, text, detail }, k) => h("li", { role: "option", id: `mention-${k}` },
-      h("code", {}, text), h("small", {}, detail || kind))));
+    this.list.replaceChildren(...found.map(({ kind, text, detail }, k) => h("li", { role: "option", id: `mention-${k}`, "data-kind": kind },
+      h("code", {}, ...breakable(text)), h("small", {}, detail || kind))));
+    if (!this.isOpen) announce(`${plural(found.length, "suggestion")}. Arrows choose, Enter takes.`);
     this.list.hidden = false;
     // A box of several lines is a combobox only while it offers something.
     this.box.setAttribute("role", "combobox");
@@ -91,3 +94,6 @@ export class Mentions {
     return true;
   }
 }
+
+/** A path or a qualified name, which may break after each of its parts. */
+const breakable = (text) => text.split(/(?<=[/.])/).flatMap((part) => [part, h("wbr")]);

@@ -31,7 +31,7 @@ const gauge = new Gauge();
 const freshness = new Freshness(indexAgain);
 const banner = new Banner();
 const changes = new Changes(data.changed_url, () => markChanges());
-const filters = new Filters(data.repository);
+const filters = new Filters(data.repository, data.conversation, () => composer.focus());
 const thread = new Thread(document.getElementById("turns"), document.getElementById("scroll"), {
   openSource: (answer, number) => openSource(answer, number),
   retry: (answer, route) => conversation.retry(answer, route),
@@ -48,7 +48,10 @@ const conversation = new Conversation({
   send: (message) => connection?.send(message) ?? false,
   on: {
     change: (answer, kind, before) => changed(answer, kind, before),
-    opened: ({ title }) => setTitle(title),
+    opened: ({ title }) => {
+      setTitle(title);
+      filters.follow(conversation.turns().at(-1)?.filters);
+    },
     asked: ({ title, conversation: id, isNew }) => asked(id, title, isNew),
     refused: (refusal) => refused(refusal),
   },
@@ -83,6 +86,7 @@ function asked(id, title, isNew) {
     history.replaceState(null, "", `/conversations/${id}/`);
     list.add({ id, title });
     composer.moveTo(id);
+    filters.moveTo(id);
   }
   setTitle(title);
 }
@@ -168,12 +172,13 @@ const composer = new Composer(
   {
     ask: (question, route) => {
       chosen = null;
-      conversation.ask(question, route, filters.value);
+      conversation.ask(question, route, filters.sent(question));
       thread.toLatest();
       announce("Asked.");
     },
     stop,
     recall: () => conversation.turns().at(-1)?.question ?? "",
+    toChips: () => filters.focusLast(),
   },
   data.conversation ?? "new",
   data.repository && new Mentions(document.getElementById("ask"), data.mentions_url, data.repository),
@@ -193,7 +198,7 @@ function stop() {
 document.getElementById("samples")?.addEventListener("click", (event) => {
   const sample = event.target.closest("button")?.querySelector("[data-question]");
   if (!sample) return;
-  conversation.ask(sample.textContent, composer.route.value, filters.value);
+  conversation.ask(sample.textContent, composer.route.value, filters.sent(sample.textContent));
 });
 
 async function indexAgain() {

@@ -39,8 +39,10 @@ export class Turn {
     if (before.id !== answer.id) this.prose.clear();
     this.shown = answer;
     this.heading.textContent = answer.question;
-    this.kept.hidden = !told(answer.filters);
-    this.kept.textContent = this.kept.hidden ? "" : `Looked only in: ${told(answer.filters)}`;
+    const kept = [told(answer.filters) && `Looked only in: ${told(answer.filters)}`,
+      answer.filters.pins?.length && `Pinned: ${answer.filters.pins.join(", ")}`].filter(Boolean);
+    this.kept.hidden = !kept.length;
+    this.kept.textContent = kept.join(" · ");
     this.element.ariaBusy = String(isRunning(answer));
     if (another || before.route !== answer.route || before.evidence !== answer.evidence) this.drawFindings(answer);
     else if (before.citations !== answer.citations) this.updateEvidence(answer);

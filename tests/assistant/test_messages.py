@@ -143,7 +143,19 @@ def test_whatever_a_page_may_ask_is_understood(question, conversation, route):
 
 @pytest.mark.parametrize(
     "filters",
-    ["src", {"paths": []}, {"languages": "python"}, {"languages": [1]}, {"tests": 1}, {"folder": 3}, {"folder": "x" * 501}],
+    [
+        "src",
+        {"paths": []},
+        {"languages": "python"},
+        {"languages": [1]},
+        {"tests": 1},
+        {"folder": 3},
+        {"folder": "x" * 501},
+        {"pins": "a"},
+        {"pins": ["a b"]},
+        {"pins": [""]},
+        {"pins": ["a"] * 9},
+    ],
 )
 def test_filters_that_can_not_be_meant_are_refused(filters):
     with pytest.raises(BadRequest):
@@ -153,4 +165,5 @@ def test_filters_that_can_not_be_meant_are_refused(filters):
 def test_filters_are_read_and_none_restrict_nothing():
     message = {"type": "ask", "answer": str(uuid4()), "question": "why", "repository": "r"}
     assert parse({**message, "filters": {"folder": "src", "tests": False}}).filters == Filters("src", (), False)
+    assert parse({**message, "filters": {"pins": ["a.py", "B.c"]}}).filters == Filters(pins=("a.py", "B.c"))
     assert parse(message).filters == parse({**message, "filters": None}).filters == Filters()

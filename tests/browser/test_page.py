@@ -107,7 +107,7 @@ def test_what_the_server_refuses_is_given_back_to_the_box(site: ScriptedSite, pa
 
 def test_an_at_sign_offers_paths_and_symbols_and_the_keyboard_takes_one(site: ScriptedSite, page: Page) -> None:
     box(page).press_sequentially("why @app")
-    options = page.get_by_role("listbox", name="Files and symbols").get_by_role("option")
+    options = page.get_by_role("listbox", name="Folders, files and symbols").get_by_role("option")
     expect(options).to_have_count(2)
     expect(options.first).to_have_attribute("aria-selected", "true")
     field = page.locator("#ask")
@@ -138,23 +138,86 @@ def test_an_address_offers_nothing(site: ScriptedSite, page: Page) -> None:
     expect(page.locator("#mentions")).to_be_hidden()
 
 
+def chips(page: Page) -> Locator:
+    return page.get_by_role("list", name="Kept for the next question").get_by_role("button")
+
+
 def test_filters_go_with_the_question_and_the_turn_says_so(site: ScriptedSite, page: Page) -> None:
     page.get_by_role("button", name="Everywhere").click()
     page.get_by_label("Folder or file").fill("src/harbor")
-    page.get_by_label("Language").select_option("python")
+    page.get_by_label("python").check()
+    page.get_by_label("markdown").check()
     page.get_by_label("Leave tests out").check()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("button", name="src/harbor, python, no tests")).to_be_visible()
+    expect(chips(page)).to_have_text(["in src/harbor", "python", "markdown", "no tests"])
     box(page).fill("How do guards run?")
     page.keyboard.press("Enter")
-    wanted = {"folder": "src/harbor", "languages": ["python"], "tests": False}
+    wanted = {"folder": "src/harbor", "languages": ["python", "markdown"], "tests": False}
     assert site.heard("ask")["filters"] == wanted
-    expect(page.locator(".kept")).to_have_text("Looked only in: src/harbor, python, no tests")
+    expect(page.locator(".kept")).to_have_text("Looked only in: src/harbor, python, markdown, no tests")
     page.reload()
-    expect(page.get_by_role("button", name="src/harbor, python, no tests")).to_be_visible()
-    page.get_by_role("button", name="src/harbor, python, no tests").click()
+    expect(chips(page)).to_have_count(4)
+    page.get_by_role("button", name="Filters: 4").click()
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_role("button", name="Everywhere")).to_be_visible()
+    expect(chips(page)).to_have_count(0)
+
+
+def test_pins_of_a_question_are_kept_for_the_next_until_they_are_taken_away(site: ScriptedSite, page: Page) -> None:
+    answer = asked(page, site, "Why @src/app.py and @Session.get?")
+    site.tell(answer, route(), passages(passage(1)), delta("So."), completed())
+    expect(chips(page)).to_have_text(["@src/app.py", "@Session.get"])
+    box(page).fill("And then?")
+    page.keyboard.press("Enter")
+    message = site.heard("ask")
+    assert message["filters"] == {"pins": ["src/app.py", "Session.get"]}
+    assert message["question"] == "And then?"
+    expect(page.locator(".kept").last).to_have_text("Pinned: src/app.py, Session.get")
+    page.get_by_role("button", name="Unpin src/app.py").click()
+    expect(chips(page)).to_have_text(["@Session.get"])
+    expect(chips(page).first).to_be_focused()
+    page.keyboard.press("Delete")
+    expect(chips(page)).to_have_count(0)
+    expect(box(page)).to_be_focused()
+
+
+def test_the_keyboard_goes_from_the_empty_box_to_the_chips_and_back(site: ScriptedSite, page: Page) -> None:
+    page.get_by_role("button", name="Everywhere").click()
+    page.get_by_label("python").check()
+    page.get_by_label("Leave tests out").check()
+    page.keyboard.press("Escape")
+    box(page).fill("x")
+    page.keyboard.press("Backspace")
+    expect(chips(page)).to_have_count(2)
+    page.keyboard.press("Backspace")
+    expect(chips(page).last).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Backspace")
+    expect(chips(page)).to_have_text(["no tests"])
+    page.keyboard.press("ArrowRight")
+    expect(box(page)).to_be_focused()
+
+
+def test_an_opened_conversation_keeps_what_its_last_question_had(site: ScriptedSite, new_page: Callable[..., Page]) -> None:
+    page = new_page()
+    conversation = "00000000-0000-4000-8000-0000000000c0"
+    page.goto(f"{site.url}conversations/{conversation}/")
+    site.heard("open")
+    answer = {"id": "00000000-0000-4000-8000-00000000000a", "number": 1, "question": "Why?", "requested_route": "auto"}
+    more = {"retry_of": None, "state": "completed", "created_at": "2026-11-20T09:12:00Z"}
+    kept = {"languages": ["python"], "pins": ["src/app.py"]}
+    told = {"id": conversation, "title": "Why?", "repository": "harbor"}
+    site.say({"type": "opened", "conversation": told, "answers": [{**answer, **more, "filters": kept}]})
+    expect(chips(page)).to_have_text(["python", "@src/app.py"])
+
+
+def test_on_a_phone_long_suggestions_and_chips_stay_inside(site: ScriptedSite, new_page: Callable[..., Page]) -> None:
+    page = opened(site, new_page(width=390, height=844))
+    asked(page, site, f"Why @src/{'deep/' * 12}application.py?")
+    box(page).press_sequentially("and @")
+    expect(page.get_by_role("option").first).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("3 suggestions. Arrows choose, Enter takes.")
+    assert sticking_out(page) == []
 
 
 # --- an answer ------------------------------------------------------------------------------------------------------------

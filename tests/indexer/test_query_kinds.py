@@ -281,6 +281,14 @@ def test_a_pinned_line_and_a_pinned_definition_come_first(retriever, app):
     assert "def bye" in retriever.search(app, "how is a cookie signed @bye").passages[0].text
 
 
+def test_pins_that_are_kept_count_as_those_of_the_question_and_a_follow_up_stays_one(retriever, app):
+    kept = retriever.search(app, "how is a cookie signed", pins=["bye"])
+    assert "def bye" in kept.passages[0].text
+    history = ["where are cookies signed"]
+    borrowed = retriever.search(app, "and when?", history=history).symbols
+    assert retriever.search(app, "and when?", history=history, pins=["bye"]).symbols == borrowed
+
+
 def test_a_pinned_folder_narrows_the_search(retriever, app):
     assert set(paths(retriever.search(app, "session @web/"))) == {"web/session.ts", "web/App.tsx"}
     assert set(paths(retriever.search(app, "session @web/ @docs/"))) == {"web/session.ts", "web/App.tsx", "docs/session.md"}
