@@ -7,6 +7,7 @@ there, and lets it go on afterwards. `Deployment` kills with SIGKILL.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -44,7 +45,7 @@ def model() -> Iterator[FakeModelServer]:
 @pytest.fixture(scope="module")
 def sextant(model: FakeModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("sextant")
-    settings = {"SEXTANT_CODE_MODEL_URL": model.url, "SEXTANT_ANSWER_LEASE_S": "2"}
+    settings = {"SEXTANT_CODE_MODEL_URL": model.url, "SEXTANT_ANSWER_LEASE_S": "2", "SEXTANT_SOURCE_CHECK_S": "1"}
     with Deployment(folder, **settings) as deployment:
         deployment.start("indexer", "answerer", "web")
         deployment.manage("index_repo", str(make_repository(folder / "vault")), "--name", "vault")
@@ -338,3 +339,21 @@ def test_nothing_is_wider_than_the_screen(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     go_on(page, model)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_commit_after_the_index_was_made_is_told_and_its_file_is_marked(sextant: Deployment, page: Page) -> None:
+    ask(page)
+    wait_for_end(page)
+    vault = sextant.folder / "vault"
+    file = vault / "vault" / "passwords.py"
+    before = file.read_text()
+    git = ["git", "-C", str(vault), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    file.write_text(f"{before}\n# more\n")
+    subprocess.run([*git, "commit", "-qam", "More"], check=True)
+    try:
+        expect(page.locator("#fresh")).to_contain_text("1 commit behind main", timeout=PATIENCE_MS)
+        expect(page.locator(".evidence .changed-since:visible").first).to_contain_text("changed", timeout=PATIENCE_MS)
+        page.locator(".card", has_text="passwords.py").first.get_by_role("link", name="Open vault/passwords.py").click()
+        expect(page.locator(".as-indexed")).to_contain_text("This file has changed since.")
+    finally:
+        subprocess.run([*git, "reset", "-q", "--hard", "HEAD~1"], check=True)
