@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from assistant.code_names import Evidence
 from assistant.errors import AssistantError
 from assistant.events import FINAL_KINDS, KINDS, AnswerSoFar, storable
-from indexer.types import NO_FILTERS, Cited, Filters
+from indexer.types import NO_FILTERS, Cited, Filters, Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,35 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A passage as the last prompt of the conversation had it."""
+
+    passage: Passage
+    evidence: Evidence
+
+    @classmethod
+    def all_in(cls, told: Mapping[str, Any]) -> tuple[Shown, ...]:
+        """Those of a `passages` entry, in the order of the prompt."""
+        packed = [one for one in told["passages"] if one["state"] == "packed" and one.get("place")]
+        return tuple(cls._of(one) for one in sorted(packed, key=lambda one: int(one["place"])))
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> Shown:
+        lines = told["path"], told["start_line"], told["end_line"]
+        path, start, end = lines
+        passage = Passage(
+            0, path, told["blob"], start, end, told["symbol"], told["kind"], told["language"], told["text"], told["score"], ()
+        )
+        return cls(passage, Evidence(told["number"], *lines, told["symbol"], told["text"]))
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerJob:
     """One question to answer, tied to one snapshot.
 
     history: the finished turns before this one, oldest first. requested_route: "auto", "code", "general" or "search".
     requested_model: "" or a model's name. attempt: 1, or more when a worker before this one was lost. filters: what the search
-    keeps to.
+    keeps to. shown: what the last prompt showed of the same snapshot, in its order.
     """
 
     answer_id: UUID
@@ -58,6 +82,7 @@ class AnswerJob:
     dirty: bool
     attempt: int
     filters: Filters = NO_FILTERS
+    shown: tuple[Shown, ...] = ()
 
 
 class AnswerLog:

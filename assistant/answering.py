@@ -31,9 +31,8 @@ from assistant.chat_model import (
     OpenAIChatModel,
     Reasoning,
     Text,
-    estimated_prompt_tokens,
-    estimated_tokens,
     http_client,
+    last_described,
 )
 from assistant.circles import Circles
 from assistant.citations import Citation, CitationReader, Claims
@@ -44,6 +43,7 @@ from assistant.fallback import EMBEDDED_START_S, Caller
 from assistant.intent import Decision, choose_route
 from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
 from assistant.prompts import CLOSEST, NOTHING_FOUND, UNVERIFIED, absent, fence_mark
+from assistant.token_counter import estimated_prompt_tokens, estimated_tokens
 from assistant.written_places import Written, WrittenPlace, resolve, written_in
 from indexer.errors import IndexerError
 from indexer.retriever import Retriever
@@ -51,9 +51,9 @@ from indexer.types import SearchResult
 
 logger = logging.getLogger(__name__)
 
-# More than a small budget holds, so that the reader also sees what was nearly shown to the model.
-PASSAGES_SEARCHED = 12
-TOKENS_A_PASSAGE = 250
+# More than a small budget holds, so that the reader also sees what was nearly shown to the model; enough for a large one.
+FEWEST_SEARCHED, MOST_SEARCHED = 12, 300
+TOKENS_A_PASSAGE = 200
 MISSING_WORDS = 5
 # A name that nobody writes but for the code: `stream_with_context`, `getUser`, `Session.get`.
 CODE_NAME = re.compile(r"\w[_.]\w|[a-z][A-Z]")
@@ -95,7 +95,7 @@ def shared_retriever() -> Retriever:
 
 async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
     """In a thread: the indexer is synchronous."""
-    limit = max(PASSAGES_SEARCHED, settings.EVIDENCE_TOKENS // TOKENS_A_PASSAGE)
+    limit = min(max(FEWEST_SEARCHED, _evidence_expected(job) // TOKENS_A_PASSAGE), MOST_SEARCHED)
     history = [turn.question for turn in job.history]
     search = functools.partial(
         retriever.search,
@@ -111,6 +111,17 @@ async def _search(job: AnswerJob, retriever: Retriever) -> SearchResult:
         callers=job.requested_route != "search",
     )
     return await asyncio.to_thread(search)
+
+
+def _evidence_expected(job: AnswerJob) -> int:
+    """Tokens of evidence that the model will probably get, by what was last heard of it; 0 where none is asked."""
+    if job.requested_route in ("search", "general"):
+        return 0
+    try:
+        endpoint = endpoints_for("code", job.requested_model)[0]
+    except ModelError:
+        return 0
+    return _limits(last_described(endpoint) or ModelInfo(endpoint.name, None), endpoint).evidence
 
 
 async def _ask_model(story: Story, embedded_start_s: float) -> None:
@@ -154,7 +165,8 @@ async def _write(story: Story, model: OpenAIChatModel, limits: Limits) -> None:
     if story.decision.route == "code":
         await story.passages(prompt.chosen, prompt)
         await story.admit_missing_words(goes_on=model.endpoint.embedded)
-    await story.status("reading", f"The model reads {prompt.tokens} tokens.")
+    told = f"The model reads {prompt.tokens:,} tokens. {prompt.conversation.told()}"
+    await story.status("reading", told.strip())
     writing = _Writing(story, prompt, EMBEDDED_REPEATS if model.endpoint.embedded else REPEATS)
     messages, max_tokens = writing.to_send(model.endpoint)
     async with aclosing(model.stream(messages, max_tokens=max_tokens, stop=family.stop)) as parts:
@@ -215,7 +227,7 @@ async def _show_passages_early(story: Story, endpoint: Endpoint) -> None:
         return [estimated_tokens(text) for text in texts]
 
     async def count_prompt(messages: Sequence[Message]) -> int:
-        return estimated_prompt_tokens(messages)
+        return estimated_prompt_tokens(message.content for message in messages)
 
     try:
         prompt = await Packer(count, count_prompt, family_of(endpoint.name), limits).pack(story.question_for(limits))
@@ -351,6 +363,7 @@ class Story:
             found.matched_terms,
             self._missing(),
             fence_mark(settings.SECRET_KEY, begin),
+            job.shown,
         )
 
     def question_for(self, limits: Limits) -> Question:

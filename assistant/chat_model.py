@@ -6,7 +6,7 @@ and in how they refuse, and this module is the only one that knows. What holds h
 * A stream counts as complete only with a `finish_reason`, no error event, and `[DONE]`: `[DONE]` alone proves nothing (vLLM
   sends it after an engine error), and a killed server ends in a silent EOF. Everything else raises a `ModelError`.
 * Closing the generator that `stream()` returns closes the connection, which is what ends generation at the server.
-* Tokens are counted by the server's own tokenizer. Only where a server has none is the count estimated, and then too high.
+* Tokens are counted by the server's own tokenizer (assistant/token_counter.py).
 
 Not the openai package: it retries by itself, hides the end of a stream and knows neither tokenizer.
 """
@@ -15,15 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import json
 import logging
-import math
 import re
 import socket
 import ssl
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -42,18 +39,14 @@ from assistant.errors import (
     NotServed,
     StreamBroken,
 )
+from assistant.token_counter import TokenCounter
 
 logger = logging.getLogger(__name__)
 
 # Answers about code should not be inventive; 0 makes small models repeat themselves.
 TEMPERATURE = 0.2
-TOKEN_CACHE_SIZE = 50_000
-# Where no tokenizer can be asked. Llama 2's has about 2.7 bytes a token on code, newer ones more.
-ESTIMATED_BYTES_A_TOKEN = 2.5
-ESTIMATED_TOKENS_A_MESSAGE = 12
 
 Role = Literal["system", "user", "assistant"]
-Tokenizer = Literal["vllm", "llamacpp", "estimate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,56 +145,13 @@ class OpenAIChatModel:
     def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint, info: ModelInfo, timeouts: Timeouts) -> None:
         self.endpoint, self.info = endpoint, info
         self._client, self._timeouts = client, timeouts
-        self._tokenizer: Tokenizer | None = None
+        self._counter = TokenCounter(self._post, endpoint.url, info.name)
 
     async def count(self, texts: Sequence[str]) -> list[int]:
-        keys = [_token_key(self.endpoint.url, self.info.name, text) for text in texts]
-        counts = {key: _token_counts[key] for key in keys if key in _token_counts}
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in counts}
-        counts.update(zip(missing, await self._ask_counts(list(missing.values())), strict=True))
-        _remember_counts(counts)
-        return [counts[key] for key in keys]
+        return await self._counter.count(texts)
 
     async def count_prompt(self, messages: Sequence[Message]) -> int:
-        body = [message.as_json() for message in messages]
-        tokenizer = await self._which_tokenizer()
-        if tokenizer == "vllm":
-            return int((await self._post("/tokenize", {"model": self.info.name, "messages": body}))["count"])
-        if tokenizer == "llamacpp":
-            prompt = (await self._post("/apply-template", {"messages": body}))["prompt"]
-            # parse_special: the template's markers are one token each, as they will be when the server reads them.
-            tokens = await self._post("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})
-            return len(tokens["tokens"])
-        return estimated_prompt_tokens(messages)
-
-    async def _which_tokenizer(self) -> Tokenizer:
-        """vLLM tells `count`, llama.cpp only `tokens`, others have no such path."""
-        if self._tokenizer is None:
-            try:
-                answer = await self._post("/tokenize", {"model": self.info.name, "prompt": "a", "content": "a"})
-            except ModelRejected:
-                answer = {}
-            self._tokenizer = "vllm" if "count" in answer else "llamacpp" if "tokens" in answer else "estimate"
-            if self._tokenizer == "estimate":
-                logger.warning("%s has no tokenizer to ask: token counts are estimated", self.endpoint.url)
-        return self._tokenizer
-
-    async def _ask_counts(self, texts: list[str]) -> list[int]:
-        if not texts:
-            return []
-        if await self._which_tokenizer() == "estimate":
-            return [estimated_tokens(text) for text in texts]
-        at_once = asyncio.Semaphore(8)
-
-        async def ask(text: str) -> int:
-            body = {"model": self.info.name, "prompt": text, "add_special_tokens": False}
-            if self._tokenizer == "llamacpp":
-                body = {"content": text}
-            async with at_once:
-                answer = await self._post("/tokenize", body)
-            return int(answer["count"]) if "count" in answer else len(answer["tokens"])
-
-        return list(await asyncio.gather(*map(ask, texts)))
+        return await self._counter.count_prompt([message.as_json() for message in messages])
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         with _transport_errors(self.endpoint):
@@ -355,7 +305,16 @@ async def describe(client: httpx.AsyncClient, endpoint: Endpoint) -> ModelInfo:
         raise _loading(response)
     if response.is_error:
         raise refusal(endpoint, response)
-    return _chosen(endpoint, _json_object(endpoint, response))
+    info = _described[endpoint] = _chosen(endpoint, _json_object(endpoint, response))
+    return info
+
+
+_described: dict[Endpoint, ModelInfo] = {}
+
+
+def last_described(endpoint: Endpoint) -> ModelInfo | None:
+    """What this process was told the last time that it asked, without asking."""
+    return _described.get(endpoint)
 
 
 def _chosen(endpoint: Endpoint, answer: Mapping[str, Any]) -> ModelInfo:
@@ -496,30 +455,3 @@ def _json_object(endpoint: Endpoint, response: httpx.Response) -> dict[str, Any]
     if not isinstance(said, dict):
         raise ModelRejected(f"{endpoint.url} does not speak the OpenAI protocol; check the model server's URL.")
     return said
-
-
-# --- counting -----------------------------------------------------------------------------------------------------------------
-
-_token_counts: OrderedDict[bytes, int] = OrderedDict()
-
-
-def _token_key(url: str, name: str, text: str) -> bytes:
-    return hashlib.blake2b(f"{url}\0{name}\0{text}".encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-def _remember_counts(counts: Mapping[bytes, int]) -> None:
-    """Keep the most recently used."""
-    for key, count in counts.items():
-        _token_counts[key] = count
-        _token_counts.move_to_end(key)
-    while len(_token_counts) > TOKEN_CACHE_SIZE:
-        _token_counts.popitem(last=False)
-
-
-def estimated_tokens(text: str) -> int:
-    """More than a tokenizer would say, for a server that has none to ask."""
-    return math.ceil(len(text.encode(errors="replace")) / ESTIMATED_BYTES_A_TOKEN)
-
-
-def estimated_prompt_tokens(messages: Sequence[Message]) -> int:
-    return sum(estimated_tokens(message.content) + ESTIMATED_TOKENS_A_MESSAGE for message in messages)

@@ -23,7 +23,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from assistant import events
-from assistant.answer_log import AnswerJob, Turn
+from assistant.answer_log import AnswerJob, Shown, Turn
 from assistant.events import AnswerSoFar, Event
 from assistant.models import Answer
 from indexer.types import Cited
@@ -131,10 +131,11 @@ def _job(answer: Answer) -> AnswerJob:
         answer.save(update_fields=["snapshot"])
     snapshot = answer.snapshot
     assert snapshot is not None  # _end_at_once has seen to that
+    told = _told_before(answer)
     return AnswerJob(
         answer_id=answer.pk,
         question=answer.question,
-        history=_history_of(answer),
+        history=_history_of(told),
         requested_route=answer.requested_route,
         requested_model=answer.requested_model,
         repository=repository.name,
@@ -145,17 +146,27 @@ def _job(answer: Answer) -> AnswerJob:
         dirty=snapshot.dirty,
         attempt=answer.attempts,
         filters=answer.search_filters,
+        shown=_shown_by(told[-1]) if told and told[-1].snapshot_id == snapshot.pk else (),
     )
 
 
-def _history_of(answer: Answer) -> tuple[Turn, ...]:
-    """The turns before `answer` that have a text, oldest first; of a question that was tried again, the last try."""
+def _told_before(answer: Answer) -> list[Answer]:
+    """The answers before `answer` that have a text, oldest first; of a question that was tried again, the last try."""
     earlier = Answer.objects.filter(
         conversation=answer.conversation_id, number__lt=answer.number, state__in=Answer.FINAL_STATES
     ).order_by("number", "created_at")
-    told = [old for old in _last_tries(earlier) if old.text]
+    return [old for old in _last_tries(earlier) if old.text]
+
+
+def _history_of(told: Sequence[Answer]) -> tuple[Turn, ...]:
     # A follow-up means what the last answer cited, so only that is read.
     return tuple(Turn(old.question, old.text, old.route, _cited_by(old) if old is told[-1] else ()) for old in told)
+
+
+def _shown_by(answer: Answer) -> tuple[Shown, ...]:
+    """What its prompt showed, in its order."""
+    last = answer.events.filter(kind="passages").order_by("-seq").first()
+    return Shown.all_in(last.payload) if last else ()
 
 
 def _cited_by(answer: Answer) -> tuple[Cited, ...]:

@@ -1,8 +1,9 @@
 """Every string that a model is sent, and nothing else that thinks.
 
 The order is from what is the same for all to what changes most, since servers keep the state of a prefix that they have read:
-instructions and their example, the conversation, the passages, the question. The best passage stands last, next to the
-question, where models find it most reliably, and it is [1]: small models that are unsure write [1].
+instructions and their example, then the conversation and the passages, then the question. Where passages are few they stand
+next to the question, the best one last, where models find it most reliably; where they are many they come before the
+conversation, since most of them stay the same. The best new one is [1]: small models that are unsure write [1].
 
 The example is a turn of its own, not a rule in words: Qwen2.5-Coder-1.5B did not cite when it was only told to.
 
@@ -103,16 +104,28 @@ NOTHING_FOUND = (
 
 
 def code_messages(
-    question: str, conversation: Sequence[Message], evidence: Sequence[str], *, mark: str, missing: Sequence[str] = ()
+    question: str,
+    conversation: Sequence[Message],
+    evidence: Sequence[str],
+    *,
+    mark: str,
+    missing: Sequence[str] = (),
+    evidence_first: bool = False,
 ) -> list[Message]:
-    """The messages for a question about the code. evidence: rendered passages, the best one last. mark: `fence_mark`'s."""
+    """The messages for a question about the code.
+
+    evidence: rendered passages, the best one last. mark: `fence_mark`'s. evidence_first: put them before the conversation,
+    where they are longer than it and change less: what a server has read of a prefix it needn't read again.
+    """
     hint = "\n" + missing_words(missing) if missing else ""
     passages = "\n\n".join(evidence) or "(none)"
-    content = (
-        f"Passages, between two lines of {mark}:\n{mark}\n{passages}\n{mark}\n\n"
-        f"Question: {neutralised(question)}\n\n{REMINDER}{hint}"
-    )
-    return [Message("system", CODE_SYSTEM), *EXAMPLES, *conversation, Message("user", content)]
+    block = f"Passages, between two lines of {mark}:\n{mark}\n{passages}\n{mark}\n\n"
+    asked = f"Question: {neutralised(question)}\n\n{REMINDER}{hint}"
+    if evidence_first and conversation:
+        first, *later = conversation
+        told = [Message("user", f"{block}Question: {first.content}"), *later]
+        return [Message("system", CODE_SYSTEM), *EXAMPLES, *told, Message("user", asked)]
+    return [Message("system", CODE_SYSTEM), *EXAMPLES, *conversation, Message("user", block + asked)]
 
 
 def missing_words(words: Sequence[str]) -> str:

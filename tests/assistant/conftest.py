@@ -15,6 +15,7 @@ from assistant.circuits import shared_circuits
 from assistant.conversations import ask
 from assistant.messages import Ask
 from assistant.models import Answer, Conversation
+from assistant.token_counter import forget_tokenizers
 from indexer.models import Repository, Snapshot
 
 
@@ -54,10 +55,11 @@ def ask_question(user: User, conversation: Conversation) -> Callable[..., Answer
 
 
 @pytest.fixture(autouse=True)
-def closed_circuits() -> Iterator[None]:
-    """Servers that failed in one test are asked again in the next."""
+def strange_servers() -> Iterator[None]:
+    """Servers that failed in one test are asked again in the next, and what they count by."""
     yield
     shared_circuits.cache_clear()
+    forget_tokenizers()
 
 
 @pytest.fixture(autouse=True)

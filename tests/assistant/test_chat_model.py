@@ -22,7 +22,6 @@ from assistant.chat_model import (
     Text,
     Timeouts,
     connect,
-    estimated_tokens,
     http_client,
 )
 from assistant.errors import (
@@ -34,6 +33,7 @@ from assistant.errors import (
     ModelUnreachable,
     StreamBroken,
 )
+from assistant.token_counter import estimated_tokens
 from tests.fakes.openai_server import FakeModelServer, Scenario
 
 pytestmark = pytest.mark.integration
