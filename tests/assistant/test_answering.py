@@ -397,7 +397,7 @@ async def test_a_question_that_no_window_holds_is_an_overflow_before_anything_is
 async def test_where_there_is_room_the_callers_of_what_is_asked_about_come_after_what_was_found(
     server, settings, tmp_path, retriever, monkeypatch
 ):
-    monkeypatch.setattr("assistant.answering.PASSAGES_SEARCHED", 1)
+    monkeypatch.setattr("assistant.answering.FEWEST_SEARCHED", 1)
     uses = {f"shop/use{n}.py": f"def use{n}(cart):\n    return cart.total_price() + {n}\n" for n in range(3)}
     directory = Bench(tmp_path, {**FILES, **uses}).build_without_vectors()
     job = AnswerJob(
@@ -405,7 +405,7 @@ async def test_where_there_is_room_the_callers_of_what_is_asked_about_come_after
     )
     settings.EVIDENCE_TOKENS = 200
     small = (await Answering(job, retriever=retriever).done()).last("passages")
-    settings.EVIDENCE_TOKENS = 2500
+    settings.EVIDENCE_TOKENS = 3500
     monkeypatch.setattr("assistant.answering.TOKENS_A_PASSAGE", 10_000)
     large = (await Answering(job, retriever=retriever).done()).last("passages")
     assert not [passage for passage in small["passages"] if passage["origins"][0]["signal"] == "caller"]
