@@ -2,14 +2,15 @@
 
 What is embedded is not a whole chunk but a short text about it (`indexer.embedded_texts`).
 
-MiniLM is run by ONNX Runtime on a CPU (`indexer.minilm`) and by sentence-transformers on a GPU, which runs any other model
-too, by path or hub name. A third embedder hashes words into buckets, needs numpy only and works well enough for tests. None
-loads anything until it has to embed.
+MiniLM is run by ONNX Runtime on a CPU (`indexer.minilm`) and by sentence-transformers on a GPU or where ONNX Runtime can't be
+had. Any other model, by path or hub name, is run by sentence-transformers too. A third embedder hashes words into buckets,
+needs numpy only and works well enough for tests. None loads anything until it has to embed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import threading
@@ -28,6 +29,8 @@ from indexer.threads import sleep_when_idle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+logger = logging.getLogger(__name__)
+
 # 48 would take a quarter less time, and lose 0.009 of the dense signal's NDCG@10 (docs/retrieval.md).
 DOCUMENT_TOKENS = 64
 QUERY_TOKENS = 256
@@ -39,6 +42,9 @@ CHARACTERS_PER_GPU_BATCH = 262_144
 # NVIDIA's driver, the same under WSL, AMD's.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 _HASHING_DIMENSION = 256
+# Documents that a GPU embeds lie close enough to be found by queries of the int8 model, but one cache holds vectors of one
+# engine.
+MINILM_INT8 = f"minilm-{minilm.SHA256[:8]}-{DOCUMENT_TOKENS}-int8-{minilm.RECIPE}"
 
 
 class Embedder(Protocol):
@@ -110,29 +116,47 @@ def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class MiniLMEmbedder:
-    """MiniLM by ONNX Runtime (indexer.minilm), opened at its first use. Threads share it without waiting for each other."""
+    """MiniLM by ONNX Runtime (indexer.minilm), opened at its first use. Threads share it without waiting for each other.
+
+    Where that can't be opened or made, whatever the reason, torch runs the model, slower, and one line of the log says so.
+    """
 
     name = "minilm"
-    # Documents that a GPU embeds lie close enough to be found by queries from here, but one cache holds vectors of one engine.
-    cache_key = f"minilm-{minilm.SHA256[:8]}-{DOCUMENT_TOKENS}-int8-{minilm.RECIPE}"
     dimension = minilm.DIMENSION
     portion = 128
 
     def __init__(self) -> None:
         self._opening = threading.Lock()
-        self._opened: minilm.MiniLM | None = None
+        self._opened: minilm.MiniLM | SentenceEmbedder | None = None
+
+    @property
+    def cache_key(self) -> str:
+        # To be asked for a name opens nothing, where opening is sure enough to give the int8 model.
+        if (self._opened is None and minilm.is_made()) or isinstance(self._model(), minilm.MiniLM):
+            return MINILM_INT8
+        return SentenceEmbedder(self.name).cache_key
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._model().encode(texts, DOCUMENT_TOKENS)
+        model = self._model()
+        if isinstance(model, SentenceEmbedder):
+            return model.encode_documents(texts)
+        return model.encode(texts, DOCUMENT_TOKENS)
 
     def encode_query(self, text: str) -> NDArray[np.float32]:
-        vector: NDArray[np.float32] = self._model().encode([text], QUERY_TOKENS)[0]
+        model = self._model()
+        if isinstance(model, SentenceEmbedder):
+            return model.encode_query(text)
+        vector: NDArray[np.float32] = model.encode([text], QUERY_TOKENS)[0]
         return vector
 
-    def _model(self) -> minilm.MiniLM:
+    def _model(self) -> minilm.MiniLM | SentenceEmbedder:
         with self._opening:
             if self._opened is None:
-                self._opened = minilm.MiniLM()
+                try:
+                    self._opened = minilm.MiniLM()
+                except Exception as error:  # also what the exporter and ONNX Runtime raise
+                    logger.warning("MiniLM runs by torch, slower than by ONNX Runtime: %s", _first_line(error))
+                    self._opened = SentenceEmbedder(self.name)
             return self._opened
 
 

@@ -17,6 +17,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -128,10 +129,20 @@ def verified_folder() -> Path:
     return folder
 
 
+def _place() -> Path:
+    """Where the converted model is, or will be."""
+    cache = Path(os.environ.get("SEXTANT_CACHE_DIR") or Path.home() / ".cache" / "sextant")
+    return cache / "models" / f"minilm-{SHA256[:8]}-int8-{RECIPE}.onnx"
+
+
+def is_made() -> bool:
+    """Whether the converted model is there, and ONNX Runtime installed. Neither is opened to tell."""
+    return _place().is_file() and find_spec("onnxruntime") is not None
+
+
 def converted() -> Path:
     """The converted model, which is made when it isn't there. Raises EmbedderError."""
-    cache = Path(os.environ.get("SEXTANT_CACHE_DIR") or Path.home() / ".cache" / "sextant")
-    path = cache / "models" / f"minilm-{SHA256[:8]}-int8-{RECIPE}.onnx"
+    path = _place()
     if not path.is_file():
         logger.info("Converting the embedding model, once: %s", path)
         try:

@@ -1,13 +1,18 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from indexer import embedder as embedder_module
 from indexer import minilm
 from indexer.embedded_texts import EMBEDDED_TEXT_CHARACTERS, embedded_texts
-from indexer.embedder import HashingEmbedder, MiniLMEmbedder, SentenceEmbedder, has_gpu, make_embedder
+from indexer.embedder import MINILM_INT8, HashingEmbedder, MiniLMEmbedder, SentenceEmbedder, has_gpu, make_embedder
 from indexer.errors import EmbedderError
 from indexer.minilm import batches
 from indexer.types import Chunk, Definition, ParsedFile
+from tests.processes import ROOT, environment
 
 
 def parsed_function(text: str, name: str, line: int) -> ParsedFile:
@@ -82,7 +87,7 @@ def test_a_machine_with_a_gpu_embeds_by_sentence_transformers_under_a_cache_key_
     embedder = make_embedder("minilm")
     assert isinstance(embedder, SentenceEmbedder)
     assert embedder.dimension == MiniLMEmbedder.dimension
-    assert embedder.cache_key != MiniLMEmbedder.cache_key
+    assert embedder.cache_key != MINILM_INT8
 
 
 @pytest.mark.integration
@@ -115,3 +120,39 @@ def test_minilm_finds_meaning_without_shared_words_and_keeps_the_order():
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     assert int(np.argmax(vectors @ embedder.encode_query("where do people sign in"))) == 0
     assert np.allclose(vectors[2], embedder.encode_documents([texts[2]])[0], atol=0.03)
+
+
+EMBEDDING_WITHOUT = """
+import json, sys
+sys.modules[sys.argv[1]] = None
+from indexer.embedder import make_embedder
+embedder = make_embedder("minilm")
+vectors = [embedder.encode_query(sys.argv[2]).tolist(), *embedder.encode_documents([sys.argv[2]]).tolist()]
+print(json.dumps({"cache_key": embedder.cache_key, "vectors": vectors}))
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("missing", ["onnxruntime", "onnx"])
+def test_torch_runs_the_model_where_onnx_runtime_or_what_converts_for_it_is_missing(tmp_path, missing):
+    text = "where do people sign in"
+    ended = subprocess.run(
+        [sys.executable, "-c", EMBEDDING_WITHOUT, missing, text],
+        cwd=ROOT,
+        env=environment(tmp_path, SEXTANT_CACHE_DIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (said,) = [line for line in ended.stderr.splitlines() if "MiniLM runs by torch" in line]
+    assert "install Sextant with the extra cpu or gpu" in said
+    found = json.loads(ended.stdout)
+    assert found["cache_key"] == SentenceEmbedder("minilm").cache_key != MINILM_INT8
+    assert (np.array(found["vectors"]) @ MiniLMEmbedder().encode_query(text) > 0.97).all()
+
+
+def test_naming_the_cache_opens_no_model_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(minilm, "is_made", lambda: True)
+    embedder = MiniLMEmbedder()
+    assert embedder.cache_key == MINILM_INT8
+    assert embedder._opened is None
