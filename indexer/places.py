@@ -8,8 +8,10 @@ found. A pin holds whatever the filters say, since somebody named it; everything
 from __future__ import annotations
 
 import logging
+import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -18,7 +20,6 @@ from indexer import pattern
 from indexer.code_graph import CodeGraph, Use
 from indexer.error_message import literal_words, written_in
 from indexer.file_traits import traits_of
-from indexer.lexical_index import LexicalIndex
 from indexer.pins import Pinned
 from indexer.query import Name, Query
 from indexer.scope import Scope
@@ -71,9 +72,13 @@ class Told:
 
 
 class PlaceFinder:
-    def __init__(self, reader: SnapshotReader, index: LexicalIndex, scope: Scope, query: Query) -> None:
-        self._reader, self._index, self._scope, self._query = reader, index, scope, query
-        self._db = reader.connection
+    """scanning: entered while a pattern is looked for in many files."""
+
+    def __init__(
+        self, reader: SnapshotReader, scope: Scope, query: Query, scanning: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._reader, self._scope, self._query, self._scanning = reader, scope, query, scanning
+        self._db, self._index = reader.connection, reader.lexical
 
     def pins(self, pinned: Sequence[Pinned]) -> Told | None:
         if not pinned:
@@ -166,9 +171,8 @@ class PlaceFinder:
         """Lines that match the pattern: code before tests, and what others use before the rest. Raises PatternError."""
         if self._query.pattern is None:
             return None
-        rows = self._db.execute("SELECT id FROM files WHERE id BETWEEN ? AND ? ORDER BY id", self._scope.bounds)
-        ids = [file_id for (file_id,) in rows if self._scope.holds(file_id)]
-        found = pattern.matches(self._query.pattern, self._reader.contents(ids))
+        with self._scanning():
+            found = pattern.matches(self._query.pattern, self._contents())
         files = self._index.table.files
         # Files are numbered by their paths.
         order = {file_id: (*files[["test", "prose"]][file_id], -files["referred"][file_id], file_id) for file_id in found.lines}
@@ -176,8 +180,14 @@ class PlaceFinder:
         places = tuple(Place(file_id, line, "regex") for file_id in ranked for line in found.lines[file_id])
         detail = f"read as a regular expression: {_count(len(places), 'line')} in {_count(len(ranked), 'file')}"
         if not found.in_time:
-            detail += f"; stopped after {found.files:,} of {_count(len(ids), 'file')}, narrow the pattern or the folder"
+            total = self._scope.count(self._index.table.size)
+            detail += f"; stopped after {found.files:,} of {_count(total, 'file')}, narrow the pattern or the folder"
         return Told("Question", places, detail)
+
+    def _contents(self) -> Iterator[tuple[int, bytes]]:
+        for file_id, content in self._reader.contents(*self._scope.bounds):
+            if self._scope.holds(file_id):
+                yield file_id, zlib.decompress(content)
 
     def references(self) -> tuple[Told | None, tuple[str, ...]]:
         """Where what the question asks about is used, after its definition; and the name, if it is defined here."""

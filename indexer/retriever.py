@@ -83,6 +83,7 @@ class Retriever:
         self._snapshots: OrderedDict[Path, _OpenSnapshot] = OrderedDict()
         self._lock = threading.Lock()
         self._turns = Turns()
+        self._scans = Turns()
 
     def problem(self) -> str | None:
         """Why vectors can't be searched on this machine, in one sentence, or None. A worker asks when it starts."""
@@ -123,7 +124,9 @@ class Retriever:
         with self._open(snapshot_dir) as snapshot, self._turns.turn():
             nearest = partial(self._nearest, snapshot) if vectors and snapshot.vectors.are_there else None
             filters = Filters(scope, tuple(languages), tests)
-            search = Search(snapshot.reader, with_pins(analyse(query, history), pins), filters, nearest, self._mixes, cited)
+            search = Search(
+                snapshot.reader, with_pins(analyse(query, history), pins), filters, nearest, self._mixes, cited, self._scanning
+            )
             result = search.run(limit, further)
             if callers:
                 result = with_callers(snapshot.reader, result)
@@ -184,6 +187,12 @@ class Retriever:
         with self._turns.aside():
             vector = self._embedder(snapshot.reader.manifest.embedder).encode_query(text)
             return snapshot.vectors.search(vector, count, chunks, files)
+
+    @contextmanager
+    def _scanning(self) -> Iterator[None]:
+        """Look through many files while others search: one such scan at a time."""
+        with self._turns.aside(), self._scans.turn():
+            yield
 
     def _embedder(self, name: str) -> Embedder:
         with self._lock:

@@ -73,6 +73,13 @@ class Scope:
         first, last = self.bounds
         return first <= file_id <= last and (self.allowed is None or file_id in self.allowed)
 
+    def count(self, files: int) -> int:
+        """How many files count, of so many."""
+        if self.allowed is not None:
+            return len(self.allowed)
+        first, last = self.bounds
+        return max(0, min(last, files) - max(first, 1) + 1)
+
     def mask(self, file_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these files count."""
         first, last = self.bounds

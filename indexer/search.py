@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ class Ranking:
 
 
 class Search:
-    """nearest: asks the vectors, or None where there are none or they aren't wanted. mixes: the reranker's weights."""
+    """nearest: asks the vectors, or None where there are none or they aren't wanted. mixes: the reranker's weights. scanning:
+    entered while a pattern is looked for in many files."""
 
     def __init__(
         self,
@@ -68,11 +70,13 @@ class Search:
         nearest: NearestTo | None,
         mixes: Mixes,
         cited: Sequence[Cited] = (),
+        scanning: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._reader = reader
         self._index = reader.lexical
         self._filters = filters
         self._mixes = mixes
+        self._scanning = scanning
         self._steps = Steps()
         self._pinned = resolve(reader.connection, query.pins)
         folders = [pinned.folder for pinned in self._pinned if pinned.folder]
@@ -130,7 +134,7 @@ class Search:
 
     def _places(self) -> tuple[list[Place], tuple[str, ...]]:
         """What the question points at, in order, and the names among it that are defined here."""
-        finder = PlaceFinder(self._reader, self._index, self._scope, self._query)
+        finder = PlaceFinder(self._reader, self._scope, self._query, self._scanning)
         found: list[Place] = []
         for look in (lambda: finder.pins(self._pinned), finder.frames, finder.message, finder.matches):
             found += self._look(look)

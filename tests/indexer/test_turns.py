@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from indexer import pattern
 from indexer.reranker import shipped_mixes
 from indexer.retriever import Retriever
 from indexer.turns import Turns
@@ -148,3 +149,26 @@ def test_searches_of_one_retriever_are_ranked_one_after_the_other(tmp_path):
     retriever.close()
     assert mixes.watched.most == 1
     assert len({result.passages for result in found}) == 1
+
+
+def test_others_search_while_a_pattern_is_looked_for_and_one_pattern_is_looked_for_at_a_time(tmp_path, monkeypatch):
+    snapshot, retriever = Bench(tmp_path).build_without_vectors(), Retriever()
+    watched, scanning, others_searched = Watched(), threading.Event(), threading.Event()
+    real = pattern.matches
+
+    def matches(*values: object) -> object:
+        with watched:
+            scanning.set()
+            assert others_searched.wait(30)
+            return real(*values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pattern, "matches", matches)
+    with ThreadPoolExecutor(THREADS) as pool:
+        scans = [pool.submit(retriever.search, snapshot, "/with.raw/") for _ in range(3)]
+        assert scanning.wait(30)
+        found = [pool.submit(retriever.search, snapshot, "withdraw money") for _ in range(3)]
+        assert all(each.result(30).passages for each in found)
+        others_searched.set()
+        assert all(each.result(30).passages for each in scans)
+    retriever.close()
+    assert watched.most == 1
