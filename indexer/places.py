@@ -185,7 +185,7 @@ class PlaceFinder:
         return Told("Question", places, detail)
 
     def _contents(self) -> Iterator[tuple[int, bytes]]:
-        for file_id, content in self._reader.contents(*self._scope.bounds):
+        for file_id, content in self._reader.compressed(*self._scope.bounds):
             if self._scope.holds(file_id):
                 yield file_id, zlib.decompress(content)
 

@@ -329,7 +329,13 @@ class SnapshotReader:
         row = self._file_row(path)
         return StoredFile(path, row["blob"], row["language"], row["lines"], zlib.decompress(row["content"]).decode())
 
-    def contents(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    def contents(self, ids: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """(file id, UTF-8 text) of these files, one after the other."""
+        for file_id in ids:
+            (content,) = self.connection.execute("SELECT content FROM files WHERE id = ?", (file_id,)).fetchone()
+            yield file_id, zlib.decompress(content)
+
+    def compressed(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """(file id, compressed UTF-8 text: `zlib`) of the files with these ids, both ends included, one after the other."""
         return iter(
             self.connection.execute("SELECT id, content FROM files WHERE id BETWEEN ? AND ? ORDER BY id", (first, last))
