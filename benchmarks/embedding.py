@@ -1,20 +1,20 @@
 """How fast chunks are embedded on this machine, and what the way that Sextant does it costs in quality.
 
-    python -m benchmarks.embedding FOLDER [--chunks 256] [--annotations FILE]
+    python -m benchmarks.embedding FOLDER [FOLDER …] [--chunks 256]
+    python -m benchmarks.embedding --dataset DIR --sources DIR [--index DIR] [--only NAME …]
 
 The baseline is `SentenceTransformer.encode` in float32 over whole chunks. Against it stand the short texts that
-`indexer.embedder` makes of the same chunks, by the same engine and as Sextant embeds on a CPU (ONNX Runtime, int8). All take
-turns over portions of the chunks, so that others who share the cores disturb them alike; ratios are of chunks per CPU
-second. One query's time is measured in the same turns. With annotations (a JSON list of {"query", "relevant": [path or
-{"path"}], "secondary": […]}) all chunks are embedded and the dense signal alone is scored: NDCG@10 over distinct files, each at
-its best chunk.
+`indexer.embedded_texts` makes of the same chunks, by the same engine and as Sextant embeds on a CPU (ONNX Runtime, int8). All
+take turns over portions of the chunks, so that others who share the cores disturb them alike; ratios are of chunks per CPU
+second. One query's time is measured in the same turns.
+
+With a dataset whole searches are compared in place of speeds (benchmarks/embedded_search.py): every chunk is embedded both
+ways, which takes processor hours for large repositories and is kept in the index folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import platform
 import random
 import time
@@ -28,14 +28,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import embedded_search
+from benchmarks.embedded_search import WHOLE_TOKENS
 from indexer import embedder
 from indexer.embedded_texts import embedded_texts
 from indexer.embedder import MiniLMEmbedder, SentenceEmbedder
+from indexer.evaluation import read_dataset
 from indexer.parser import ParserPool
 from indexer.source import open_source
 from indexer.types import ParsedFile, SourceFile
 
-WHOLE_TOKENS = 256
 PORTION = 64
 QUERIES = ("where are cookies signed", "how is a connection closed when the client goes away", "routing", "session backend")
 
@@ -47,12 +49,6 @@ class Input:
     path: str
     whole: str
     short: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    text: str
-    relevant: frozenset[str]
 
 
 class Variant:
@@ -68,7 +64,6 @@ class Variant:
         self.name = name
         self.encode_query = encode_query
         self.clock_s = self.cpu_s = 0.0
-        self.vectors: list[NDArray[np.float32]] = []
         self.query_ms: list[float] = []
         self.query_cpu_ms: list[float] = []
         self._text_of = text_of
@@ -79,7 +74,7 @@ class Variant:
     def embed(self, some: Sequence[Input]) -> None:
         texts = [self._text_of(chunk) for chunk in some]
         clock, cpu = time.perf_counter(), time.process_time()
-        self.vectors.append(self._encode(texts))
+        self._encode(texts)
         self.clock_s += time.perf_counter() - clock
         self.cpu_s += time.process_time() - cpu
 
@@ -91,31 +86,47 @@ class Variant:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--chunks", type=int, default=256, help="how many to embed, drawn at random (default: 256)")
-    parser.add_argument("--annotations", type=Path, help="score the dense signal on these questions; embeds every chunk")
-    options = parser.parse_args()
-    inputs = read_inputs(options.folder)
-    questions = read_questions(options.annotations) if options.annotations else []
-    random.Random(1).shuffle(inputs)
-    if not questions:
-        inputs = inputs[: options.chunks]
-    compared = variants()
+    options = _options()
+    if options.dataset:
+        repositories = read_dataset(options.dataset)
+        chosen = [each for each in repositories if not options.only or each.name in options.only]
+        embedded_search.compare(chosen, options.sources, options.index)
+        return
     print_machine()
-    print(f"inputs   {len(inputs)} chunks of {options.folder.name}: {describe(inputs)}")
+    for folder in options.folders:
+        print_speed(folder, options.chunks)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--chunks", type=int, default=256, help="how many to embed, drawn at random (default: 256)")
+    parser.add_argument("--dataset", type=Path, help="compare whole searches over these questions")
+    parser.add_argument("--sources", type=Path, help="one folder for each repository of the dataset")
+    parser.add_argument("--index", type=Path, default=Path("var/benchmark"), help="where snapshots are kept")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these repositories of the dataset")
+    options = parser.parse_args()
+    if bool(options.dataset) != bool(options.sources) or bool(options.dataset) == bool(options.folders):
+        parser.error("give folders, or --dataset and --sources")
+    return options
+
+
+def print_speed(folder: Path, most: int) -> None:
+    inputs = read_inputs(folder)
+    random.Random(1).shuffle(inputs)
+    inputs = inputs[:most]
+    compared = variants()
+    print(f"\ninputs   {len(inputs)} chunks of {folder.name}: {describe(inputs)}")
     for start in range(0, len(inputs), PORTION):
         for variant in compared:
             variant.embed(inputs[start : start + PORTION])
             for query in QUERIES:
                 variant.ask(query)
-    columns = f"{'variant':36}{'chunks/s':>10}{'per CPU-s':>11}{'ratio':>7}{'query ms':>10}{'CPU ms':>8}"
-    print(columns + (f"{'NDCG@10':>9}" if questions else ""))
+    print(f"{'variant':36}{'chunks/s':>10}{'per CPU-s':>11}{'ratio':>7}{'query ms':>10}{'CPU ms':>8}")
     for variant in compared:
-        quality = f"{score(variant, inputs, questions):9.3f}" if questions else ""
         rates = f"{len(inputs) / variant.clock_s:10.1f}{len(inputs) / variant.cpu_s:11.1f}"
         queries = f"{median(variant.query_ms):10.1f}{median(variant.query_cpu_ms):8.1f}"
-        print(f"{variant.name:36}{rates}{compared[0].cpu_s / variant.cpu_s:7.1f}{queries}{quality}")
+        print(f"{variant.name:36}{rates}{compared[0].cpu_s / variant.cpu_s:7.1f}{queries}", flush=True)
 
 
 def variants() -> list[Variant]:
@@ -172,18 +183,6 @@ def read_inputs(folder: Path) -> list[Input]:
     ]
 
 
-def read_questions(annotations: Path) -> list[Question]:
-    return [
-        Question(
-            entry["query"],
-            frozenset(
-                hit if isinstance(hit, str) else hit["path"] for hit in [*entry["relevant"], *entry.get("secondary", [])]
-            ),
-        )
-        for entry in json.loads(annotations.read_text())
-    ]
-
-
 def print_machine() -> None:
     import torch
 
@@ -197,18 +196,6 @@ def describe(inputs: Sequence[Input]) -> str:
     whole = sum(len(chunk.whole) for chunk in inputs) / len(inputs)
     short = sum(len(chunk.short) for chunk in inputs) / len(inputs)
     return f"{whole:.0f} characters a chunk, {short:.0f} a short text"
-
-
-def score(variant: Variant, inputs: Sequence[Input], questions: Sequence[Question]) -> float:
-    """Mean NDCG@10 over distinct files, binary relevance."""
-    queries = np.stack([variant.encode_query(question.text) for question in questions])
-    vectors = np.concatenate(variant.vectors)
-    total = 0.0
-    for question, similarities in zip(questions, queries @ vectors.T, strict=True):
-        ranked = dict.fromkeys(inputs[i].path for i in np.argsort(-similarities))
-        gains = [1 / math.log2(rank + 2) for rank, path in enumerate(list(ranked)[:10]) if path in question.relevant]
-        total += sum(gains) / sum(1 / math.log2(rank + 2) for rank in range(min(10, len(question.relevant))))
-    return total / len(questions)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from indexer.benchmark import PASSAGES, Answered, Found, ScopeName
-from indexer.embedder import make_embedder
+from indexer.embedder import Embedder, make_embedder
 from indexer.evaluation import BenchmarkRepository, Outcome, Question, judge
 from indexer.lexical_index import ChunkHit
 from indexer.query import analyse
@@ -44,17 +44,23 @@ def by_words(repository: BenchmarkRepository, snapshot: Path, scope: ScopeName) 
         }
 
 
-def by_vectors(repository: BenchmarkRepository, snapshot: Path, scope: ScopeName) -> dict[str, list[Answered]]:
-    """Each question by the cosine of its chunks' vectors. Raises EmbedderError or VectorIndexError."""
+def by_vectors(
+    repository: BenchmarkRepository, snapshot: Path, scope: ScopeName, embedder: Embedder | None = None
+) -> dict[str, list[Answered]]:
+    """Each question by the cosine of its chunks' vectors. embedder: of the questions, if not the one that the snapshot names.
+
+    Raises EmbedderError or VectorIndexError.
+    """
     from indexer.vector_index import open_index
 
     with SnapshotReader(snapshot) as reader:
-        embedder, index = make_embedder(reader.manifest.embedder), open_index(reader.vectors, "cpu")
+        asked = embedder or make_embedder(reader.manifest.embedder)
+        index = open_index(reader.vectors, "cpu")
         file_of = dict(reader.connection.execute("SELECT id, file_id FROM chunks"))
 
         def nearest(text: str, files: tuple[int, int] | None) -> Sequence[ChunkHit]:
             low, high = files or (0, max(file_of.values(), default=0))
-            found = index.search(embedder.encode_query(text).reshape(1, -1), PASSAGES if files is None else len(file_of))
+            found = index.search(asked.encode_query(text).reshape(1, -1), PASSAGES if files is None else len(file_of))
             pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
             hits = [ChunkHit(chunk, file_of[chunk], score) for chunk, score in pairs if chunk >= 0]
             return [hit for hit in hits if low <= hit.file_id <= high][:PASSAGES]

@@ -90,11 +90,13 @@ _MOST_CELLS = 8192
 # k-means wants some 40 vectors a cell; 8,192 cells get 25, and all of the sample is 315 MB.
 _CELL_SAMPLE = 40
 _MOST_SAMPLE = 205_000
-_PROBED_SHARE = 32
+_PROBED_SHARE = 4
+# A search looks at cells that hold, on average, at least so many vectors for each one that it is asked for.
+_HELD_PER_NEIGHBOUR = 8
 
 
 def kind_for(size: int) -> Kind:
-    """The kind for `size` vectors: 4 √size cells, as a power of two, of which a 32nd is looked at."""
+    """The kind for `size` vectors: 4 √size cells, as a power of two, of which a quarter is looked at."""
     if size <= EXACT_UP_TO:
         return EXACT
     if size <= SCANNED_UP_TO:
@@ -171,16 +173,20 @@ class CpuVectorIndex:
 
     def search(self, queries: NDArray[np.float32], k: int, ids: tuple[int, int] | None = None) -> Neighbours:
         wanted = np.ascontiguousarray(queries, dtype=np.float32)
-        return Neighbours(*self._index.search(wanted, k, params=self._within(ids) if ids else None))
+        return Neighbours(*self._index.search(wanted, k, params=self._parameters(k, ids)))
 
-    def _within(self, ids: tuple[int, int]) -> Any:
-        """Parameters for a search among a range of ids, in all cells: a folder's few vectors may lie in any of them."""
+    def _parameters(self, k: int, ids: tuple[int, int] | None) -> Any:
+        """A range of ids is looked for in all cells: a folder's few vectors may lie in any of them. A search for many looks at
+        so many cells that they hold several times as many, in the end at all of them: what a filter lets through is picked
+        from more and more (`indexer.search`), and cells that were never looked at would end that too early."""
         faiss = _faiss()
-        selector = faiss.IDSelectorRange(ids[0], ids[1] + 1)
+        selected = {"sel": faiss.IDSelectorRange(ids[0], ids[1] + 1)} if ids else {}
         inner = faiss.downcast_index(self._index.index)
-        if isinstance(inner, faiss.IndexIVF):
-            return faiss.SearchParametersIVF(sel=selector, nprobe=inner.nlist)
-        return faiss.SearchParameters(sel=selector)
+        if not isinstance(inner, faiss.IndexIVF):
+            return faiss.SearchParameters(**selected) if selected else None
+        holding = math.ceil(inner.nlist * _HELD_PER_NEIGHBOUR * k / max(1, self.size))
+        nprobe = inner.nlist if ids else min(inner.nlist, max(inner.nprobe, holding))
+        return faiss.SearchParametersIVF(nprobe=nprobe, **selected)
 
     def close(self) -> None:
         del self._index

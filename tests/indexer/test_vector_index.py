@@ -86,11 +86,22 @@ def test_every_kind_of_index_finds_what_is_near_and_keeps_to_a_range_of_ids(tmp_
     assert len(set(index.search(made[7:8], 5, (300, 599)).ids[0]) & set(exact)) >= 4
 
 
+def test_a_search_for_everything_finds_what_lies_in_cells_that_a_search_for_a_few_leaves_out(tmp_path):
+    made = unit_vectors(500)
+    kind = Kind(8, nlist=8, nprobe=1, sample=500)
+    write_index(tmp_path / "v.faiss", [(np.arange(500), made)], 16, kind, sample=lambda most: made[:most])
+    index = open_index(tmp_path / "v.faiss", "cpu")
+    found = [set(index.search(made[:1], k).ids[0].tolist()) - {-1} for k in (1, 30, 500)]
+    assert len(found[2]) == 500
+    exact = set(np.argsort(-(made @ made[0]))[:30].tolist())
+    assert len(found[1] & exact) > 20
+
+
 def test_larger_indexes_are_compressed_further_and_trained_within_bounds():
     assert kind_for(50_000) == Kind(16)
     assert kind_for(50_001) == Kind(8, sample=20_000)
-    assert kind_for(200_001) == Kind(8, nlist=2048, nprobe=64, sample=81_920)
-    assert kind_for(1_000_000) == Kind(8, nlist=4096, nprobe=128, sample=163_840)
+    assert kind_for(200_001) == Kind(8, nlist=2048, nprobe=512, sample=81_920)
+    assert kind_for(1_000_000) == Kind(8, nlist=4096, nprobe=1024, sample=163_840)
     largest = kind_for(10**8)
     assert largest.nlist == 8192
     assert largest.sample * 384 * 4 < 320_000_000
