@@ -21,6 +21,7 @@ from typing import Any
 
 from django.conf import settings
 
+from assistant.abstention import lacks_evidence, no_evidence
 from assistant.answer_log import AnswerJob, AnswerLog
 from assistant.catalogue import family_of
 from assistant.chat_model import (
@@ -83,8 +84,17 @@ async def answer_question(
         await story.passages([])
         await log.delta(NOTHING_FOUND)
         await story.completed("", "none")
+    elif story.decision.route == "code" and await _lacks_evidence(story):
+        await story.route()
+        await story.passages(unpacked(story.found.passages))
+        await log.delta(no_evidence(job, story.found))
+        await story.completed("", "none", abstained=True)
     else:
         await _ask_model(story, embedded_start_s)
+
+
+async def _lacks_evidence(story: Story) -> bool:
+    return settings.ABSTAIN and await asyncio.to_thread(lacks_evidence, story.job, story.found, story.retriever)
 
 
 @functools.cache
@@ -426,6 +436,7 @@ class Story:
         usage: dict[str, int] | None = None,
         tokens_per_s: float | None = None,
         read: CitationReader | None = None,
+        abstained: bool = False,
     ) -> None:
         timings = {
             "retrieval_ms": round(self.found.took_ms, 1),
@@ -439,6 +450,7 @@ class Story:
             "verified": sum(one.state == "verified" for one in citations),
             "citations": len(citations),
             "claims": {"verified": claims.verified, "total": claims.total},
+            "abstained": abstained,
         }
         used = usage or {"prompt_tokens": 0, "completion_tokens": 0}
         entry = {"model": model, "finish_reason": finish_reason, "usage": used, "timings": timings, **counts}

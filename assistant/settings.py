@@ -107,6 +107,7 @@ try:
     # --- answers ------------------------------------------------------------------------------------------------------------
     EVIDENCE_TOKENS = env.int("EVIDENCE_TOKENS", default=0, validate=_not_negative)
     ANSWER_TOKENS = env.int("ANSWER_TOKENS", default=0, validate=_not_negative)
+    ABSTAIN = env.bool("ABSTAIN", default=True)
     ANSWER_LEASE_S = env.float("ANSWER_LEASE_S", default=15.0, validate=_above_zero)
     ANSWER_ATTEMPTS = env.int("ANSWER_ATTEMPTS", default=2, validate=_above_zero)
     ANSWER_CONCURRENCY = env.int("ANSWER_CONCURRENCY", default=200, validate=_above_zero)

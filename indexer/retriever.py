@@ -13,6 +13,7 @@ FAISS are imported by the first search that uses vectors; a snapshot that has on
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from indexer.query import analyse, with_pins
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Search
 from indexer.snapshot import SnapshotReader, in_use
+from indexer.support import baseline, foreign_questions, support
 from indexer.turns import Turns
 from indexer.types import Cited, Filters, SearchResult
 
@@ -50,6 +52,7 @@ class _OpenSnapshot:
     vectors: SnapshotVectors
     users: int = 0
     dropped: bool = False
+    support_baseline: float | None = None
 
     def close(self) -> None:
         self.vectors.close()
@@ -140,6 +143,29 @@ class Retriever:
             paths = dict(snapshot.reader.connection.execute("SELECT id, path FROM files"))
             names = tuple(paths[file_id] for file_id in ranking.ids.tolist())
             return Candidates(names, ranking.features, ranking.chances, ranking.weights)
+
+    def support_baseline(self, snapshot_dir: Path, *, most_s: float = 2.0) -> float:
+        """How far the border for `SearchResult.support` lies above the common one in this snapshot.
+
+        The first time this asks it foreign questions, for at most `most_s` seconds, which then counts for as long as the
+        snapshot is remembered here. Raises SnapshotError.
+        """
+        with self._open(snapshot_dir) as snapshot:
+            if snapshot.support_baseline is None:
+                snapshot.support_baseline = baseline([*self._foreign_supports(snapshot, time.monotonic() + most_s)])
+            return snapshot.support_baseline
+
+    def _foreign_supports(self, snapshot: _OpenSnapshot, until: float) -> Iterator[float]:
+        for question in foreign_questions():
+            with self._turns.turn():
+                yield support(Search(snapshot.reader, analyse(question), Filters(), None, self._mixes).signs())
+            if time.monotonic() > until:
+                return
+
+    def signs(self, snapshot_dir: Path, query: str) -> tuple[float, ...]:
+        """What speaks for an answer being here at all (support.SIGNS), by words and symbols: what a benchmark needs."""
+        with self._open(snapshot_dir) as snapshot, self._turns.turn():
+            return Search(snapshot.reader, analyse(query), Filters(), None, self._mixes).signs()
 
     @contextmanager
     def look_up(self, snapshot_dir: Path) -> Iterator[Lookup]:

@@ -31,6 +31,7 @@ from indexer.scope import Scope
 from indexer.search_steps import Steps, counted
 from indexer.signals import Findings, NearestTo, Signals
 from indexer.snapshot import SnapshotReader
+from indexer.support import signs_of, support
 from indexer.tokens import fold, identifier_terms
 from indexer.types import Cited, Filters, Passage, SearchResult
 
@@ -108,6 +109,7 @@ class Search:
             symbols=tuple(dict.fromkeys((*subjects, *(hit.name for hit in findings.definitions)))),
             matched_terms=matched,
             missing_terms=missing,
+            support=self._support(findings, ranking),
             took_ms=(time.perf_counter() - started) * 1000,
             kind=self._query.kind,
             filters=self._filters,
@@ -116,6 +118,11 @@ class Search:
 
     def ranked(self) -> Ranking:
         return self._rank(self._signals.ask())
+
+    def signs(self) -> tuple[float, ...]:
+        """What speaks for an answer being here at all (support.SIGNS)."""
+        findings = self._signals.ask()
+        return self._signs(findings, self._rank(findings))
 
     # --- what the question is and points at ---------------------------------------------------------------------------
 
@@ -169,6 +176,18 @@ class Search:
         # Of equals the first by its path: files are numbered by their paths.
         order = np.argsort(-likely, kind="stable")
         return Ranking(evidence.ids[order], features[order], likely[order], weights)
+
+    def _signs(self, findings: Findings, ranking: Ranking) -> tuple[float, ...]:
+        rarity = {stem: self._index.rarity(self._frequencies.get(stem, 0)) for stem in self._query.stems}
+        return signs_of(self._query, rarity, self._frequencies, findings.cards.values(), ranking.features)
+
+    def _support(self, findings: Findings, ranking: Ranking) -> float | None:
+        """None where words can't tell: what is pointed at is there, follow-ups borrow, other languages share no words."""
+        query = self._query
+        told_otherwise = query.kind not in ("plain", "symbol") or query.is_overview or query.language or query.borrowed_from
+        if told_otherwise or self._pinned or findings.lines or not query.stems:
+            return None
+        return support(self._signs(findings, ranking))
 
     def _weights(self, dense: bool) -> NDArray[np.float64] | None:
         """What each feature counts; None where it is not by features that files are ranked."""

@@ -189,7 +189,8 @@ class SearchResult:
     snapshot's `chunks` had a vector when this search ended, 0 where `vectors` is False.
     symbols: the names in the query that are defined in this repository. kind: what the question was read as (query.Kind).
     filters: what the search kept to. unresolved: pins that nothing here is called by. callers: where they were asked for,
-    definitions that call what the question names; they are none of `passages`.
+    definitions that call what the question names; they are none of `passages`. support: how much speaks for an answer being
+    here at all, in logits above the common border (indexer.support), or None where words can't tell.
     """
 
     passages: tuple[Passage, ...]
@@ -205,6 +206,7 @@ class SearchResult:
     embedded: int = 0
     chunks: int = 0
     callers: tuple[Passage, ...] = ()
+    support: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,9 @@ export class Turn {
   buttons(answer) {
     const again = iconButton("redo", "Answer again", () => this.actions.retry(this.shown));
     const buttons = answer.outcome === "failed" ? [] : [again];
+    if (answer.ending?.abstained) {
+      buttons.unshift(h("button", { type: "button", class: "btn", onclick: () => this.actions.retry(this.shown, "code") }, "Answer anyway"));
+    }
     if (answer.text) {
       buttons.unshift(iconButton("copy", "Copy the answer", () => copy(this.shown.text, "Answer copied.")));
     }
@@ -128,6 +131,7 @@ export function summary(answer) {
   const parts = [];
   if (answer.route?.route === "search") parts.push(plural(answer.evidence?.passages.length ?? 0, "passage"));
   else if (claims?.total) parts.push(share(claims));
+  else if (answer.ending.abstained) parts.push("No evidence");
   else if (citations) parts.push(citations === verified ? `${plural(citations, "citation")}, all verified` : `${verified} of ${plural(citations, "citation")} verified`);
   else if (answer.evidence) parts.push("No citation");
   if (reason === "length") parts.push("cut off at the answer’s token limit");

@@ -44,13 +44,15 @@ class Command(BaseCommand):
         parser.add_argument("--scope", default="", metavar="PATH", help="keep to this folder or file of the repository")
         parser.add_argument("--language", action="append", default=[], help="keep to this language; repeatable")
         parser.add_argument("--no-tests", action="store_false", dest="tests", help="leave tests, fixtures and benchmarks out")
+        parser.add_argument("--anyway", action="store_true", help="ask the model even where nothing speaks for an answer")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
 
     def handle(self, *, name: str, question: str, model: str, as_json: bool, **options: Any) -> None:
         if not question.strip() or len(question) > QUESTION_LIMIT:
             raise CommandError(f"A question has 1 to {QUESTION_LIMIT:,} characters.", returncode=BAD_USAGE)
         filters = Filters(options["scope"], tuple(options["language"]), options["tests"])
-        job = _job(_snapshot(name), question.strip(), model, filters)
+        route = "code" if options["anyway"] else "auto"
+        job = _job(_snapshot(name), question.strip(), model, filters, route)
         terminal = Terminal(self, quiet=as_json)
         try:
             asyncio.run(_answer(job, terminal))
@@ -80,12 +82,12 @@ def _snapshot(name: str) -> Snapshot:
         raise CommandError(f"The database can't be read ({error}): run `manage.py prepare` first.") from error
 
 
-def _job(snapshot: Snapshot, question: str, model: str, filters: Filters) -> AnswerJob:
+def _job(snapshot: Snapshot, question: str, model: str, filters: Filters, route: str) -> AnswerJob:
     return AnswerJob(
         answer_id=uuid4(),
         question=question,
         history=(),
-        requested_route="auto",
+        requested_route=route,
         requested_model=model,
         repository=snapshot.repository.name,
         snapshot_id=snapshot.pk,
