@@ -165,7 +165,7 @@ async def _write_or_pack_smaller(story: Story, model: OpenAIChatModel) -> None:
         if story.has_begun:
             raise
         logger.info("answer %s: the prompt is too long after all, packing it smaller", story.job.answer_id)
-        await _write(story, model, limits.shrunk(_shrink(overflow)))
+        await _write(story, model, limits.shrunk(_shrink(limits, overflow)))
 
 
 async def _write(story: Story, model: OpenAIChatModel, limits: Limits) -> None:
@@ -199,11 +199,16 @@ def _limits(info: ModelInfo, endpoint: Endpoint) -> Limits:
     )
 
 
-def _shrink(overflow: ContextOverflow) -> float:
-    """As much smaller as the server said, and a little more."""
-    if overflow.prompt_tokens and overflow.context_tokens and overflow.prompt_tokens > overflow.context_tokens:
-        return min(SHRINK_AFTER_OVERFLOW, 0.9 * overflow.context_tokens / overflow.prompt_tokens)
-    return SHRINK_AFTER_OVERFLOW
+def _shrink(limits: Limits, overflow: ContextOverflow) -> float:
+    """As much smaller as the server said, and a little more.
+
+    vLLM stops counting where its window ends: that a prompt has "at least" so many tokens may be far too few. So the window
+    that we had thought of counts as well.
+    """
+    if not overflow.context_tokens:
+        return SHRINK_AFTER_OVERFLOW
+    longest = max(limits.context, overflow.prompt_tokens or 0)
+    return min(SHRINK_AFTER_OVERFLOW, 0.9 * overflow.context_tokens / longest)
 
 
 # --- before the model is ready ---------------------------------------------------------------------------------------------

@@ -68,8 +68,10 @@ class Limits:
         return self.evidence if self.numbered else self.evidence // FEWEST_PASSAGES
 
     def shrunk(self, factor: float) -> Limits:
-        """For a server that found the prompt too long though we had counted: the same answer in a smaller window."""
-        return Limits(max(self.answer + 1, int(self.context * factor)), self.answer, int(self.evidence * factor))
+        """For a server that found the prompt too long though we had counted: the same answer in a smaller window, of which it
+        takes half at most."""
+        context = int(self.context * factor)
+        return Limits(context, min(self.answer, context // 2), int(self.evidence * factor))
 
 
 def limits_for(

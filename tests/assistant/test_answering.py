@@ -377,6 +377,16 @@ async def test_a_prompt_that_is_too_long_after_all_is_packed_smaller_once(ask, s
     assert answer.log.text == "`Cart.add_item` does it [1]."
 
 
+async def test_it_is_packed_into_the_window_that_the_server_told_when_that_is_far_smaller_than_we_had_thought(
+    ask, server, settings
+):
+    settings.CODE_MODEL_CONTEXT = 16_000
+    server.set(fault="overflow", times=1, context=2000)
+    first, second = (await ask().done()).all("passages")
+    assert first["budget"]["context"] == 16_000
+    assert second["budget"]["context"] <= 2000
+
+
 async def test_a_prompt_that_is_still_too_long_is_an_overflow(ask, server):
     server.set(fault="overflow")
     before = len(prompts(server))

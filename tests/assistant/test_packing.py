@@ -325,9 +325,9 @@ def test_the_settings_go_before_what_is_automatic_as_far_as_the_window_allows() 
     assert limits_for(4096, OTHER, embedded=False, evidence_tokens=90_000, answer_tokens=90_000) == Limits(4096, 2048, 2048)
 
 
-def test_a_shrunken_budget_keeps_the_answer_and_makes_the_rest_smaller() -> None:
+def test_a_shrunken_budget_keeps_the_answer_while_that_is_half_of_it_at_most_and_makes_the_rest_smaller() -> None:
     assert Limits(4096, 1024, 1500).shrunk(0.5) == Limits(2048, 1024, 750)
-    assert Limits(1000, 900, 100).shrunk(0.1).prompt == 1
+    assert Limits(1000, 900, 100).shrunk(0.1) == Limits(100, 50, 10)
 
 
 def test_the_budget_that_the_page_shows_adds_up_from_what_was_packed() -> None:
