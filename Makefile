@@ -6,10 +6,10 @@ BIN := .venv/bin
 READY := .venv/.ready-$(EXTRA)
 UV_VERSION := 0.13.9
 
-.PHONY: help setup run test lint format bench lock
+.PHONY: help setup run test test-vllm lint format bench lock
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 setup: $(READY) ## make .venv with everything in it (EXTRA=gpu: with the FAISS build for CUDA)
 
@@ -25,6 +25,9 @@ test: setup ## run every test, with a real browser, Redis and PostgreSQL
 	$(BIN)/python -m pytest -n auto -m "not browser"
 	$(BIN)/python -m pytest -m browser
 	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m event_log
+
+test-vllm: setup ## run Sextant before two real vLLM servers on the CPU (3 GB, once; 10 to 30 minutes)
+	TEST_VLLM_PYTHON="$$(scripts/vllm-environment)/bin/python" $(BIN)/python -m pytest -n 0 -v -o log_cli=true -o log_cli_level=INFO tests/vllm
 
 lint: setup ## check style and types
 	$(BIN)/ruff check
