@@ -11,6 +11,7 @@ no use any more: a server that keeps the state of a prefix doesn't read it again
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -145,9 +146,10 @@ class EvidencePicker:
         """Whole while they fit; where one may not take all there is, its best lines. Smaller ones still get their chance."""
         room = budget - picked.tokens
         share = room * PASSAGES_FIRST_SHARE if self._widens and any(block.passages[0].wider for block in blocks) else room
+        in_file = _by_path(picked.blocks)
         for block in blocks:
             passage, whole = block.passages[0], block.tokens
-            if holder := next((one for one in picked.blocks if one.holds(passage.path, *block.span)), None):
+            if holder := next((one for one in in_file[passage.path] if one.holds(passage.path, *block.span)), None):
                 holder.passages.append(passage)
                 continue
             fits = whole <= min(share, self._most)
@@ -155,6 +157,7 @@ class EvidencePicker:
                 fits = await self._cut(block, min(int(share), self._most), SHORTEST_PASSAGE_TOKENS)
             if fits:
                 picked.blocks.append(block)
+                in_file[passage.path].append(block)
                 share -= block.tokens
             else:
                 picked.left.append((passage, whole))
@@ -240,7 +243,8 @@ class EvidencePicker:
             await self._cost([wide for _, wide in wider])
             for block, wide in wider:
                 tried.add((wide.evidence.path, *wide.span))
-                inside = [one for one in picked.blocks if one.touches(wide.evidence.path, *wide.span)]
+                path = wide.evidence.path
+                inside = [one for one in picked.blocks if one.evidence.path == path and one.touches(path, *wide.span)]
                 if block not in inside or any(one.is_fixed or not wide.holds(one.evidence.path, *one.span) for one in inside):
                     continue
                 if wide.tokens - sum(one.tokens for one in inside) <= budget - picked.tokens:
@@ -270,14 +274,13 @@ class EvidencePicker:
         """What is left goes to passages that fit now, to longer cuts, and to a cut of the best that doesn't fit."""
         numbers = _unused_numbers(picked.blocks)
         waiting, picked.left = picked.left, []
-        cuts = CUT_TRIES
+        cuts, in_file, room = CUT_TRIES, _by_path(picked.blocks), budget - picked.tokens
         for passage, cost in waiting:
-            room = budget - picked.tokens
-            block = _block(next(numbers), passage)
-            if holder := next((one for one in picked.blocks if one.holds(passage.path, *block.span)), None):
+            block, near = _block(next(numbers), passage), in_file[passage.path]
+            if holder := next((one for one in near if one.holds(passage.path, *block.span)), None):
                 holder.passages.append(passage)
                 continue
-            overlaps = any(one.touches(passage.path, *block.span) for one in picked.blocks)
+            overlaps = any(one.touches(passage.path, *block.span) for one in near)
             block.tokens = cost
             fits = not overlaps and cost <= room
             if not (fits or overlaps) and cuts and room > ROOM_LEFT_SHARE * budget:
@@ -285,6 +288,8 @@ class EvidencePicker:
                 cuts -= 1
             if fits:
                 picked.blocks.append(block)
+                near.append(block)
+                room -= block.tokens
             else:
                 picked.left.append((passage, cost))
         for block in picked.blocks:
@@ -310,6 +315,13 @@ class EvidencePicker:
 def _block(number: int, passage: Passage) -> Block:
     text = passage.text
     return Block([passage], Evidence(number, passage.path, passage.start_line, passage.end_line, passage.symbol, text))
+
+
+def _by_path(blocks: Iterable[Block]) -> defaultdict[str, list[Block]]:
+    found: defaultdict[str, list[Block]] = defaultdict(list)
+    for block in blocks:
+        found[block.evidence.path].append(block)
+    return found
 
 
 def _without(passage: Passage, blocks: Sequence[Block]) -> Passage | None:

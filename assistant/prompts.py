@@ -172,6 +172,7 @@ def fence_mark(secret: str, conversation: str) -> str:
 # Mistral models, and of everybody who writes them between bars (<|im_start|>).
 _ANGLED = re.compile(r"<(/?s|unk|pad|</?SYS>|step|PRE|SUF|MID|EOT|FILL_ME|[|｜][^<>\n]{0,60}?[|｜])>")
 _SQUARE = re.compile(r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS))\]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HEADING = re.compile(r"### (User|Assistant|System):")
 
 
@@ -186,7 +187,7 @@ def neutralised(text: str) -> str:
 
 
 def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return _SURROGATE.search(text) is not None
 
 
 # --- the conversation before the question -------------------------------------------------------------------------------------
