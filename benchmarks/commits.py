@@ -1,4 +1,4 @@
-"""Long questions, taken from history: what a commit's message tells at length, and the code files that the commit changed.
+"""Long questions, taken from history: what a commit's message tells at length, and the files that the commit changed.
 
 The annotated questions have at most nine content words, and people who are stuck write paragraphs. A commit message
 describes a problem or a wish in a developer's words, and the commit says where the answer lay. It is a stand-in for questions:
@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from indexer.evaluation import BenchmarkRepository, Question, Target
 from indexer.file_traits import traits_of
+from indexer.languages import language_of
 from indexer.query import analyse
 from indexer.reranker import MOST_WORDS_OF_SHORT
 from indexer.snapshot import SnapshotReader
 
 COMMITS_READ = 2500
-MOST_CHANGED_FILES = 3
-MOST_QUESTIONS = 60
+MOST_TARGETS = 4
+MOST_QUESTIONS = 80
 MOST_CONTENT_WORDS = 120
 
 # Trailers, and lines that only a tool reads: they would name people and numbers, never code.
@@ -31,6 +32,12 @@ _NO_PROSE = re.compile(
     r"^(?:[\w-]+-by|refs?|fixes|fixed|closes|closed|resolves|see|pr-url|reviewed.*|change-id|backport.*)\b[:\s].*$"
     r"|\(?#\d+\)?|https?://\S+|^\(cherry picked.*$",
     re.IGNORECASE | re.MULTILINE,
+)
+
+# What counts as documentation where a commit changed nothing else.
+_PROSE = frozenset(("markdown", "rst", "text"))
+_LOG_OF_CHANGES = re.compile(
+    r"^(?:change(?:s|log)|history|news|releases?|authors|contributors|upgrading|migration)\b", re.IGNORECASE
 )
 
 # Messages that tell of no place in the code.
@@ -52,7 +59,7 @@ class Commit:
 def training_questions(
     repository: BenchmarkRepository, clone: Path, snapshot: Path, held_out: Set[str]
 ) -> tuple[Question, ...]:
-    """The newest commits of `clone` up to the snapshot's that tell at length what one to three of its code files needed.
+    """The newest commits of `clone` up to the snapshot's that tell at length what a few of its files needed.
 
     held_out: hashes of the commits that are kept for measuring.
     """
@@ -62,10 +69,9 @@ def training_questions(
         if commit.sha in held_out:
             continue
         message = _NO_PROSE.sub("", commit.message).strip()
-        code = [path for path in commit.paths if path in languages and is_code(path, languages[path])]
-        if 0 < len(code) <= MOST_CHANGED_FILES and _is_long(message):
-            targets = tuple(map(Target, code))
-            found.append(Question(repository.name, repository.language, "commit", message, targets))
+        category, relevant = answers(commit.paths, languages)
+        if relevant and _is_long(message):
+            found.append(Question(repository.name, repository.language, category, message, tuple(map(Target, relevant))))
             if len(found) == MOST_QUESTIONS:
                 break
     return tuple(found)
@@ -86,10 +92,25 @@ def languages_of(snapshot: Path) -> dict[str, str]:
         return dict(reader.connection.execute("SELECT path, language FROM files"))
 
 
-def is_code(path: str, language: str) -> bool:
-    """Whether a file is neither a test nor documentation, an example or prose."""
+def answers(paths: Sequence[str], languages: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """What kind of file answers, and which ones; none when they are too many, of several kinds, or not all there any more."""
+    kinds = {path: _kind(path, languages.get(path) or language_of(path, "").name) for path in paths}
+    category = next((kind for kind in ("code", "test", "documentation") if kind in kinds.values()), "")
+    counted = sorted(path for path, kind in kinds.items() if kind == category)
+    alone = category == "code" or set(kinds.values()) <= {category, "log of changes"}
+    there = 0 < len(counted) <= MOST_TARGETS and languages.keys() >= set(counted)
+    return category, tuple(counted) if alone and there else ()
+
+
+def _kind(path: str, language: str) -> str:
     traits = traits_of(path, language)
-    return not (traits.prose or traits.test or traits.documentation or traits.example)
+    if _LOG_OF_CHANGES.match(PurePosixPath(path).name):
+        return "log of changes"
+    if not (traits.prose or traits.test or traits.documentation or traits.example):
+        return "code"
+    if traits.test:
+        return "test"
+    return "documentation" if language in _PROSE else "other"
 
 
 def _is_long(message: str) -> bool:

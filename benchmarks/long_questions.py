@@ -27,18 +27,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from benchmarks.commits import MOST_CONTENT_WORDS, Commit, commits, is_code, languages_of
+from benchmarks.commits import MOST_CONTENT_WORDS, Commit, answers, commits, languages_of
 from indexer.benchmark import index_source
 from indexer.evaluation import BenchmarkRepository, read_dataset
-from indexer.file_traits import traits_of
-from indexer.languages import language_of
 from indexer.query import analyse
 from indexer.reranker import MOST_WORDS_OF_SHORT
 
 FOLDER = Path(__file__).with_name("long_questions")
 MOST_QUESTIONS = 40
 MOST_WITHOUT_CODE = 5
-MOST_TARGETS = 4
 COMMITS_READ = 6000
 
 # SPDX identifiers, as the licence files of the annotated revisions say.
@@ -91,13 +88,9 @@ _CHORE = re.compile(
     r"|(?:add|update|fix|more|simplify|refactor|move|clean ?up) (?:\S+ ){0,2}tests?)\b",
     re.IGNORECASE,
 )
-_PROSE = frozenset(("markdown", "rst", "text"))
 _PERSON = re.compile(r"(?<![\w/])@[\w-]+(?=\s|[,.]\s)|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _LEFT_OVER = re.compile(r"[^\S\n]*\([^\S\n]*\)|^[^\S\n]*[-*+•]?[^\S\n]*$", re.MULTILINE)
 _REVERT = re.compile(r"\breverts? commit\b", re.IGNORECASE)
-_LOG_OF_CHANGES = re.compile(
-    r"^(?:change(?:s|log)|history|news|releases?|authors|contributors|upgrading|migration)\b", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,27 +136,6 @@ def few_without_code(questions: Iterable[LongQuestion]) -> Iterator[LongQuestion
         if question.category == "code" or left:
             left -= question.category != "code"
             yield question
-
-
-def answers(paths: Sequence[str], languages: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """What kind of file answers, and which ones; none when they are too many, of several kinds, or not all there any more."""
-    kinds = {path: _kind(path, languages.get(path) or language_of(path, "").name) for path in paths}
-    category = next((kind for kind in ("code", "test", "documentation") if kind in kinds.values()), "")
-    counted = sorted(path for path, kind in kinds.items() if kind == category)
-    alone = category == "code" or set(kinds.values()) <= {category, "log of changes"}
-    there = 0 < len(counted) <= MOST_TARGETS and languages.keys() >= set(counted)
-    return category, tuple(counted) if alone and there else ()
-
-
-def _kind(path: str, language: str) -> str:
-    traits = traits_of(path, language)
-    if _LOG_OF_CHANGES.match(PurePosixPath(path).name):
-        return "log of changes"
-    if is_code(path, language):
-        return "code"
-    if traits.test:
-        return "test"
-    return "documentation" if language in _PROSE else "other"
 
 
 def question_text(commit: Commit) -> str:

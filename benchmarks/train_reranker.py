@@ -1,7 +1,7 @@
 """Learn the weights of indexer/reranker.py from annotated questions.
 
     python -m benchmarks.train_reranker --dataset DIR --sources DIR [--index DIR] [--clones DIR] [--vectors NAME …]
-                                        [--without FEATURE …] [--ablate] [--write] [--long-set DIR]
+                                        [--plain-sources DIR] [--long-set DIR] [--without FEATURE …] [--ablate] [--write]
 
 The loss is listwise: the softmax over a question's candidate files should give its chance to the files that answer it (a
 secondary file gets half the share of a primary one), plus an L2 penalty on standardised features (0.01, as found best in the
@@ -10,14 +10,14 @@ design study; 0.003 to 0.03 differ by less than the noise). It is convex, so the
 The honest figure is leave-one-repository-out: the weights that rank a repository's questions have never seen it, and rank them
 in real searches. The weights that are written are those of all repositories, whose figure on them is the in-sample one.
 
-Of the four mixes, `short` learns from the dataset's questions. `long` learns from commit messages (benchmarks/commits.py), and
-needs --clones: a folder with a git repository for each name. Which files of a commit count is decided by what kind of file they
-are, so nothing can be learned from it about kinds: the long mix learns among code files, and has the weights of KINDS from the
-short one, enlarged as the weights of the words are. `short_dense` and `long_dense` learn from the repositories that --vectors
-names (their chunks are embedded first, which takes minutes for a thousand files on two cores). These can be few, so of a dense
-mix only the weight of `dense` is learned, and the others are those of the mix without vectors: learning all of them from 11
-repositories ranked these better (0.937 instead of 0.928 in sample) and unseen ones worse (0.907 instead of 0.911). A mix that a
-run has no examples for is left as it is.
+Of the four mixes, `short` learns from the dataset's questions, and with --plain-sources also from benchmarks/plain_questions,
+of which each counts PLAIN_WEIGHT: at that weight the dataset's figures stay as they are and those of the plain questions gain.
+`long` learns from commit messages (benchmarks/commits.py), and needs --clones: a folder with a git repository for each name.
+One mix for both kinds of question ranks the short ones worse by 0.005 to 0.03, the more commit messages there are in it.
+`short_dense` and `long_dense` learn from the repositories that --vectors names (their chunks are embedded first, which takes
+minutes for a thousand files on two cores). These can be few, so of a dense mix only the weight of `dense` is learned, and the
+others are those of the mix without vectors: learning all of them from 11 repositories ranked these better (0.937 instead of
+0.928 in sample) and unseen ones worse (0.907 instead of 0.911). A mix that a run has no examples for is left as it is.
 
 With --clones the repositories of benchmarks/long_questions are searched too, each with long mixes that were fitted without its
 messages and without its annotated questions (benchmarks/unseen_long_questions.py).
@@ -49,11 +49,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 L2 = 0.01
-KINDS = ("test", "test_asked", "documentation", "example", "prose")
-WORDS = ("body", "coverage", "card")
-_WORDS = [FEATURES.index(word) for word in WORDS]
+PLAIN_QUESTIONS = Path(__file__).with_name("plain_questions")
+PLAIN_WEIGHT = 0.25
 _DENSE = np.array([feature == "dense" for feature in FEATURES])
-_KINDS = [FEATURES.index(kind) for kind in KINDS]
 _SECONDARY_SHARE = 0.5
 # Of each repository: for every search a whole paragraph is embedded.
 _LONG_QUESTIONS_WITH_VECTORS = 20
@@ -63,12 +61,14 @@ _SMALLEST_STEP = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question's candidates: features (n, len(FEATURES)) float64, gains (n,) summing to 1 or all 0."""
+    """A question's candidates: features (n, len(FEATURES)) float64, gains (n,) summing to 1 or all 0. weight: how many of the
+    dataset's questions it counts for."""
 
     question: Question
     paths: tuple[str, ...]
     features: NDArray[np.float64]
     gains: NDArray[np.float64]
+    weight: float = 1.0
 
 
 def example_of(question: Question, candidates: Candidates) -> Example:
@@ -101,7 +101,9 @@ class _Problem:
         lengths = [len(example.gains) for example in examples]
         self._starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         self._example = np.repeat(np.arange(len(examples)), lengths)
-        self._count = len(examples)
+        weights = np.array([example.weight for example in examples])
+        self._shares = weights / weights.sum()
+        self._share = self._shares[self._example]
         self._l2 = l2
 
     def loss(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -110,15 +112,16 @@ class _Problem:
         scores -= np.maximum.reduceat(scores, self._starts)[self._example]
         exponentials = np.exp(scores)
         totals = np.add.reduceat(exponentials, self._starts)[self._example]
-        unlikeliness = -(self._gains * (scores - np.log(totals))).sum() / self._count
+        unlikeliness = -(self._share * self._gains * (scores - np.log(totals))).sum()
         return float(unlikeliness + self._l2 * weights @ weights), exponentials / totals
 
     def newton_step(self, weights: NDArray[np.float64], chances: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """Where the loss falls to, as a step to subtract, and how steeply it falls that way."""
-        slope = self._rows.T @ (chances - self._gains) / self._count + 2 * self._l2 * weights
+        slope = self._rows.T @ (self._share * (chances - self._gains)) + 2 * self._l2 * weights
         weighted = self._rows * chances[:, None]
         means = np.add.reduceat(weighted, self._starts, axis=0)
-        curvature = (self._rows.T @ weighted - means.T @ means) / self._count + 2 * self._l2 * np.eye(len(weights))
+        spread = self._rows.T @ (weighted * self._share[:, None]) - means.T @ (means * self._shares[:, None])
+        curvature = spread + 2 * self._l2 * np.eye(len(weights))
         step = np.linalg.solve(curvature, slope)
         return step, float(slope @ step)
 
@@ -159,11 +162,6 @@ class Learned:
     weights: NDArray[np.float64]
     without: Mapping[str, NDArray[np.float64]]
 
-    def with_kinds_of(self, other: Learned) -> Learned:
-        """The same, with the weights of KINDS from those of the other mix that have seen as little."""
-        by_name = {name: with_kinds_of(weights, other.without[name]) for name, weights in self.without.items()}
-        return Learned(with_kinds_of(self.weights, other.weights), by_name)
-
 
 def learn(examples: Sequence[Example], prior: Learned | None = None) -> Learned:
     names = dict.fromkeys(example.question.repository for example in examples)
@@ -190,24 +188,6 @@ def without(examples: Iterable[Example], features: Iterable[str]) -> list[Exampl
     return [replace(example, features=example.features * kept) for example in examples]
 
 
-def among_code(examples: Iterable[Example]) -> list[Example]:
-    """The same examples without the candidates that are tests, documentation, examples or prose."""
-    return [_rows(example, np.flatnonzero(~example.features[:, _KINDS].any(axis=1))) for example in examples]
-
-
-def _rows(example: Example, kept: NDArray[np.intp]) -> Example:
-    return replace(
-        example, paths=tuple(example.paths[i] for i in kept), features=example.features[kept], gains=example.gains[kept]
-    )
-
-
-def with_kinds_of(weights: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`weights` with the given weights of KINDS, in the proportion that they have there to those of WORDS."""
-    joined = weights.copy()
-    joined[_KINDS] = given[_KINDS] * (weights[_WORDS].sum() / given[_WORDS].sum())
-    return joined
-
-
 # --- the program ----------------------------------------------------------------------------------------------------
 
 
@@ -222,11 +202,12 @@ class Indexed:
 
 def main() -> None:
     options = _options()
-    indexed = [_indexed(repository, options) for repository in read_dataset(options.dataset)]
+    indexed = [_indexed(repository, options.sources, options) for repository in read_dataset(options.dataset)]
     learned: dict[str, Learned] = {}
     for ending, some in (("", indexed), ("_dense", [each for each in indexed if each.vectors])):
         if some:
-            learned[f"short{ending}"] = _learn_short(f"short{ending}", some, options, learned.get("short"))
+            plain = [each for each in _plain(options) if each.vectors or not ending]
+            learned[f"short{ending}"] = _learn_short(f"short{ending}", some, plain, options, learned.get("short"))
         if some and options.clones:
             most = _LONG_QUESTIONS_WITH_VECTORS if ending else MOST_QUESTIONS
             asked = [_with_long_questions(each, options.clones, most) for each in some]
@@ -250,9 +231,17 @@ def _measure_long_set(dataset: Path, indexed: Sequence[Indexed], learned: Mappin
     unseen_long_questions.print_figures(unseen_long_questions.measured(dataset, places, mixes))
 
 
-def _indexed(repository: BenchmarkRepository, options: argparse.Namespace) -> Indexed:
+def _indexed(repository: BenchmarkRepository, sources: Path, options: argparse.Namespace) -> Indexed:
     vectors = repository.name in options.vectors
-    return Indexed(repository, index_source(repository, options.sources, options.index, vectors=vectors), vectors)
+    return Indexed(repository, index_source(repository, sources, options.index, vectors=vectors), vectors)
+
+
+def _plain(options: argparse.Namespace) -> list[Indexed]:
+    """The repositories of benchmarks/plain_questions, where their sources are given."""
+    if options.plain_sources is None:
+        return []
+    repositories = read_dataset(PLAIN_QUESTIONS)
+    return [_indexed(each, options.plain_sources, options) for each in repositories]
 
 
 def _options() -> argparse.Namespace:
@@ -264,6 +253,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--vectors", nargs="*", default=[], metavar="NAME", help="learn the dense mixes from these repositories"
     )
+    parser.add_argument("--plain-sources", type=Path, help="one folder for each repository of benchmarks/plain_questions")
     parser.add_argument(
         "--long-set", type=Path, default=LONG_QUESTIONS, help="measure with --clones on this set (default: the one here)"
     )
@@ -278,15 +268,24 @@ def _with_long_questions(each: Indexed, clones: Path, most: int) -> Indexed:
     return replace(each, repository=replace(each.repository, questions=questions))
 
 
-def _learn_short(mix: str, indexed: Sequence[Indexed], options: argparse.Namespace, prior: Learned | None) -> Learned:
-    """Fit a mix to the dataset's questions, and print how good it is."""
+def _learn_short(
+    mix: str, indexed: Sequence[Indexed], plain: Sequence[Indexed], options: argparse.Namespace, prior: Learned | None
+) -> Learned:
+    """Fit a mix to the dataset's questions and the plain ones, and print how good it is."""
     examples = without(_examples(mix, indexed), options.without)
+    if plain:
+        weight = 1.0 if prior else PLAIN_WEIGHT
+        examples += [replace(each, weight=weight) for each in without(_examples(mix, plain), options.without)]
     learned = learn(examples, prior)
     if prior:
         _report("as without vectors", _ask(mix, indexed, prior.without))
     _report("leave one out, whole", _ask(mix, indexed, learned.without))
     _report("leave one out, root", _ask(mix, indexed, learned.without, "root"))
     _report("in sample, whole", _ask(mix, indexed, dict.fromkeys(learned.without, learned.weights)))
+    if plain and prior:
+        _report("plain, without vectors", _ask(mix, plain, prior.without))
+    if plain:
+        _report("leave one out, plain", _ask(mix, plain, learned.without))
     _print_weights(examples, learned.weights, options.ablate and not prior)
     return learned
 
@@ -296,7 +295,7 @@ def _learn_long(
 ) -> Learned:
     """Fit a mix to long questions, and print how much better than the short one it answers them."""
     examples = without(_examples(mix, indexed), options.without)
-    learned = learn(among_code(examples), prior).with_kinds_of(short)
+    learned = learn(examples, prior)
     body = np.eye(len(FEATURES))[FEATURES.index("body")]
     _report("by words alone", _ask(mix, indexed, dict.fromkeys(learned.without, body)))
     _report("with the short mix", _ask(mix, indexed, short.without))

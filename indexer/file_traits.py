@@ -1,5 +1,5 @@
 """What a file's path tells about it, whatever is asked: its name in stems, and whether it is a test, documentation, an
-example, prose or data.
+example (or a script, or another project's), prose or data.
 
 The words that mark a kind are conventions of many languages, not of single projects. They count only as a whole part of a
 folder's or file's name: `contest/` holds no tests and `latest.py` is none.
@@ -18,7 +18,9 @@ _TEST_ENDINGS = word_set("test tests spec specs suite")
 _DOCUMENTATION = word_set("doc docs documentation website site guide guides changelog changes changelogs news")
 _EXAMPLES = word_set(
     "example examples sample samples demo demos tutorial tutorials playground playgrounds script scripts tool tools misc "
-    "contrib ci cmake"
+    "contrib ci cmake "
+    # Copies of other projects.
+    "vendor vendored thirdparty 3rdparty bundled external"
 )
 # Files that stand for the folder that they are in.
 _ENTRY_STEMS = word_set("__init__ index mod main lib package package-info init")

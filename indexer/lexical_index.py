@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Whatever changes the terms or the arrays counts this up: a snapshot of another version has to be indexed again.
-LEXICAL_VERSION = 6
+LEXICAL_VERSION = 7
 
 WORDS = "words.bin"
 

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.commits import Commit, commits
+from benchmarks.commits import Commit, answers, commits
 from benchmarks.long_questions import (
     FOLDER,
     LICENCES,
     MOST_QUESTIONS,
     MOST_WITHOUT_CODE,
     LongQuestion,
-    answers,
     few_without_code,
     held_out,
     long_questions,
