@@ -25,6 +25,7 @@ from assistant.evidence import EvidencePicker, Selection, prompt_order
 from assistant.prompts import code_messages, general_messages, normalised, rendered_passage
 from assistant.reading_order import in_reading_order
 from assistant.recall import Conversation, recall
+from assistant.suspicion import is_suspicious
 from indexer.types import Passage
 
 Count = Callable[[Sequence[str]], Awaitable[list[int]]]
@@ -127,6 +128,7 @@ class Chosen:
             "place": self.place,
             "merged": self.merged,
             "kept": self.kept,
+            "suspicious": is_suspicious(shown.text) if shown else False,
             "text": shown.text if shown else "",
         }
 

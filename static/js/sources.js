@@ -167,6 +167,9 @@ function droppedCard(passage, evidence) {
       h("span", { class: "cost" }, `rank ${rank}${cost}`)));
 }
 
+const suspicion = () => h("p", { class: "check", "data-state": "unverified" }, icon("warn"),
+  h("span", {}, h("b", {}, "Speaks to the model."), " These lines hold what reads like instructions to a language model. They were given to it as data; judge the answer with care."));
+
 class Card {
   constructor(passage, evidence) {
     this.passage = passage;
@@ -177,7 +180,7 @@ class Card {
     this.checks = h("div");
     this.details = h("details", { ontoggle: () => this.details.open && this.drawCode() },
       h("summary", {}, this.sign, this.state, symbolOf(passage), changeMark(passage.path), place(passage)),
-      changeMark(passage.path, { words: true }), this.code, this.checks,
+      changeMark(passage.path, { words: true }), passage.suspicious ? suspicion() : null, this.code, this.checks,
       h("div", { class: "card-foot" }, whyThis(passage), h("a", {
         class: "open", href: sourceAddress(evidence, passage.path, passage.start_line, passage.end_line),
         "aria-label": `Open ${passage.path} at ${spokenRange(passage.start_line, passage.end_line)}`,

@@ -303,6 +303,19 @@ def test_paths_and_names_without_a_number_lead_to_the_source_or_say_that_they_ar
     expect(page.locator(".done")).to_contain_text("1 of 2 claims verified")
 
 
+def test_without_evidence_the_page_says_so_and_offers_to_answer_anyway(site: ScriptedSite, page: Page) -> None:
+    answer = asked(page, site)
+    kind, payload = completed()
+    ending = (kind, {**payload, "model": "", "finish_reason": "none", "abstained": True})
+    speaks = passage(1, suspicious=True)
+    site.tell(answer, route(), passages(speaks), delta("This repository holds no evidence for an answer."), ending)
+    expect(page.locator(".done")).to_contain_text("No evidence")
+    expect(page.locator(".card .check")).to_contain_text("Speaks to the model.")
+    page.get_by_role("button", name="Answer anyway").click()
+    message = site.heard("retry")
+    assert (message["of"], message["route"]) == (answer, "code")
+
+
 def test_a_passage_tells_why_it_was_found_and_what_was_dropped_tells_its_cost(site: ScriptedSite, page: Page) -> None:
     answer = asked(page, site)
     site.tell(answer, route(), passages(passage(1), passage(None, path="src/a.py", symbol="far_away", tokens=612)), completed())
