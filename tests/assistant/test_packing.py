@@ -527,6 +527,7 @@ def test_a_passage_that_fits_in_no_useful_part_is_dropped_and_a_smaller_one_afte
         "place": None,
         "merged": 1,
         "kept": False,
+        "suspicious": False,
         "text": "",
     }
 
