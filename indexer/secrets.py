@@ -210,18 +210,22 @@ def _marks() -> AhoCorasick:
 
 
 @cache
-def _plugin(module: str, name: str) -> Callable[[str], list[str]]:
-    """A detector of detect-secrets, imported by the first file that needs it: it brings requests along."""
-    plugin: Any = getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), name)()
+def _plugin(module: str, name: str) -> Any:
+    """A detector of detect-secrets, imported by the first file that needs it: it brings requests along, whose import takes as
+    long as reading a hundred files."""
+    return getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), name)()
+
+
+def _detector(module: str, name: str, least: str) -> Callable[[], Callable[[str], list[str]]]:
+    """least: what any of its secrets holds; a text without it is not worth importing the detector."""
+    worth_it = re.compile(least)
 
     def find(text: str) -> list[str]:
-        return [secret for secret in plugin.analyze_string(text) if isinstance(secret, str)]
+        if not worth_it.search(text):
+            return []
+        return [secret for secret in _plugin(module, name).analyze_string(text) if isinstance(secret, str)]
 
-    return find
-
-
-def _detector(module: str, name: str) -> Callable[[], Callable[[str], list[str]]]:
-    return lambda: _plugin(module, name)
+    return lambda: find
 
 
 def _matching(pattern: str) -> Callable[[], Callable[[str], list[str]]]:
@@ -230,19 +234,20 @@ def _matching(pattern: str) -> Callable[[], Callable[[str], list[str]]]:
     return lambda: compiled.findall
 
 
-def _with_regexes(module: str, name: str) -> Callable[[], Callable[[str], list[str]]]:
-    """The whole match of a detector's expressions, where its groups would give a part only."""
+def _with_regexes(module: str, name: str, least: str = "") -> Callable[[], Callable[[str], list[str]]]:
+    """The whole match of a detector's expressions, where its groups would give a part only; least: as in `_detector`."""
+    worth_it = re.compile(least)
 
-    @cache
-    def find_all() -> Callable[[str], list[str]]:
-        expressions = getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), name).denylist
-        return lambda text: [match[0] for expression in expressions for match in expression.finditer(text)]
+    def find_all(text: str) -> list[str]:
+        if not worth_it.search(text):
+            return []
+        return [match[0] for expression in _plugin(module, name).denylist for match in expression.finditer(text)]
 
-    return find_all
+    return lambda: find_all
 
 
 _AWS = _matching(r"\b(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}\b")
-_GITHUB = _with_regexes("github_token", "GitHubTokenDetector")
+_GITHUB = _with_regexes("github_token", "GitHubTokenDetector", r"gh[opsur]_\w{36}")
 _GITLAB = _with_regexes("gitlab_token", "GitLabTokenDetector")
 _SLACK = _with_regexes("slack", "SlackDetector")
 _STRIPE = _with_regexes("stripe", "StripeDetector")
@@ -257,12 +262,12 @@ _KINDS: tuple[tuple[str, str, Callable[[], Callable[[str], list[str]]]], ...] = 
         for mark in ("xoxa-", "xoxb-", "xoxp-", "xoxo-", "xoxs-", "xoxr-", "hooks.slack.com/services/T")
     ),
     *((mark, "Stripe key", _STRIPE) for mark in ("sk_live_", "rk_live_")),
-    ("eyJ", "JSON web token", _detector("jwt", "JwtTokenDetector")),
+    ("eyJ", "JSON web token", _detector("jwt", "JwtTokenDetector", r"eyJ[\w\-=]+\.[\w\-=]")),
     ("_authToken", "npm token", _matching(r"(?<=_authToken=)\s*(npm_[A-Za-z0-9]{30,}|[A-Fa-f0-9-]{36})")),
     ("npm_", "npm token", _matching(r"\bnpm_[A-Za-z0-9]{36}\b")),
     ("pypi-AgE", "PyPI token", _with_regexes("pypi_token", "PypiTokenDetector")),
     ("AIza", "Google API key", _matching(r"\bAIza[0-9A-Za-z_\-]{35}\b")),
     ("AccountKey=", "Azure storage key", _with_regexes("azure_storage_key", "AzureStorageKeyDetector")),
     ("T3BlbkFJ", "OpenAI key", _with_regexes("openai", "OpenAIDetector")),
-    ("SG.", "SendGrid key", _with_regexes("sendgrid", "SendGridDetector")),
+    ("SG.", "SendGrid key", _with_regexes("sendgrid", "SendGridDetector", r"SG\.[\w\-]{22}\.")),
 )
