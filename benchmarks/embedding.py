@@ -34,7 +34,7 @@ from indexer import embedder
 from indexer.embedded_texts import embedded_texts
 from indexer.embedder import MiniLMEmbedder, SentenceEmbedder
 from indexer.evaluation import read_dataset
-from indexer.parser import ParserPool
+from indexer.parser_pool import ParserPool
 from indexer.source import open_source
 from indexer.types import ParsedFile, SourceFile
 

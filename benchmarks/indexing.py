@@ -2,11 +2,17 @@
 
     python -m benchmarks.indexing FOLDER [FOLDER ...] [--rounds N] [--semble PYTHON]
 
-Each FOLDER is indexed anew N times, from the start of the build until its snapshot is published, in a process that has imported
-everything; the parsing processes start within the measured time. Then a file is changed and indexed again, until that is
-published. With --semble the same folders are indexed alternately by semble (PyPI), run by the Python that has it: its
-chunks and BM25 without vectors, its own time after its imports. semble reads code only, Sextant all text. The best round of
-each counts, since others may share the cores; CPU seconds include the parsing processes.
+Each FOLDER is indexed anew N times, from the start of the build until its snapshot is published: secrets redacted, texts,
+words, definitions and references on the disk. Twice a round, by a process that has imported everything: once as
+`manage.py indexer` does it, whose parsing processes are forked from a template that stands since it was started ("s"), and
+once as `manage.py index_repo` does it, which starts the template within the measured time ("cold, s"). Then a file is changed
+and indexed again by the first, until that is published.
+
+With --semble the same folders are indexed alternately by semble (PyPI), run by the Python that has it: its chunks and BM25
+without vectors, in memory, its own time after its imports; so the ratio compares what stands ready with what stands ready, and
+the cold ratio charges Sextant alone with imports. semble reads code only, in one process; Sextant reads all text, in as many
+processes as there are cores. The best round of each counts, since others may share the cores; CPU seconds are user and system
+time of all processes of the first kind of build. Linux only.
 """
 
 from __future__ import annotations
@@ -14,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import time
@@ -22,14 +27,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-from benchmarks.machine import machine
+from benchmarks.machine import cpu_seconds, machine
+from indexer import parser_process
 from indexer.benchmark import build, request_of
+from indexer.languages import LANGUAGES
+from indexer.parser_pool import ParserPool
 from indexer.snapshot import read_manifest
 
 # Everything but the embedding of semble.index.create.create_index_from_path, which a model of one dimension stands for.
 SEMBLE = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 import numpy as np
 from semble.index.create import create_index_from_path
@@ -40,16 +49,16 @@ class NoModel:
         return np.zeros((len(texts), 1), dtype=np.float32)
 
 folder = Path(sys.argv[1])
-started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_utime
+started, used = time.perf_counter(), time.process_time()
 _, _, chunks, files = create_index_from_path(folder, NoModel(), display_root=folder)
 seconds = time.perf_counter() - started
-print(json.dumps([len(files), len(chunks), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_utime - used]))
+print(json.dumps([len(files), len(chunks), seconds, time.process_time() - used]))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """seconds: until searchable; cpu_seconds: user time of all processes."""
+    """seconds: until searchable; cpu_seconds: of all processes."""
 
     files: int
     chunks: int
@@ -64,46 +73,66 @@ def main() -> None:
     parser.add_argument("--semble", metavar="PYTHON", help="a Python that can import semble")
     options = parser.parse_args()
     print(f"machine  {machine()}\n")
-    print(f"{'':20}{'files':>8}{'chunks':>8}{'s':>8}{'CPU s':>8}{'changed, s':>12}", end="")
-    print(f"{'semble: files':>16}{'s':>8}{'CPU s':>8}{'ratio':>8}" if options.semble else "")
+    print(f"{'':18}{'files':>7}{'chunks':>8}{'s':>7}{'CPU s':>7}{'cold, s':>9}{'changed, s':>12}", end="")
+    print(f"{'semble: files':>16}{'s':>7}{'CPU s':>7}{'ratio':>7}{'cold':>7}" if options.semble else "")
     ratios = [_compare(folder.resolve(), options.rounds, options.semble) for folder in options.folders]
     if options.semble:
-        print(f"\nmedian ratio of the seconds over {len(ratios)} repositories: {median(ratios):.2f}")
+        warm, cold = (median(each) for each in zip(*ratios, strict=True))
+        print(f"\nmedian ratio of the seconds over {len(ratios)} repositories: {warm:.2f}, cold {cold:.2f}")
 
 
-def _compare(folder: Path, rounds: int, semble: str | None) -> float:
-    ours: list[tuple[Run, float]] = []
+def _compare(folder: Path, rounds: int, semble: str | None) -> tuple[float, float]:
+    """The ratios of the seconds to semble's, of a build as the service does it and of a cold one; zeros without semble."""
+    ours: list[Builds] = []
     theirs: list[Run] = []
     for _ in range(rounds):
         ours.append(index(folder))
         if semble:
             theirs.append(_by_semble(semble, folder))
-    best, changed = min((run for run, _ in ours), key=lambda run: run.seconds), min(changed for _, changed in ours)
-    row = f"{folder.name:20}{best.files:8,}{best.chunks:8,}{best.seconds:8.2f}{best.cpu_seconds:8.2f}{changed:12.2f}"
+    best = min((each.first for each in ours), key=lambda run: run.seconds)
+    cold, changed = min(each.cold.seconds for each in ours), min(each.changed.seconds for each in ours)
+    row = f"{folder.name:18}{best.files:7,}{best.chunks:8,}{best.seconds:7.2f}{best.cpu_seconds:7.2f}{cold:9.2f}{changed:12.2f}"
     if not theirs:
         print(row, flush=True)
-        return 0.0
+        return 0.0, 0.0
     other = min(theirs, key=lambda run: run.seconds)
-    ratio = best.seconds / other.seconds
-    print(f"{row}{other.files:16,}{other.seconds:8.2f}{other.cpu_seconds:8.2f}{ratio:8.2f}", flush=True)
-    return ratio
+    ratios = best.seconds / other.seconds, cold / other.seconds
+    print(f"{row}{other.files:16,}{other.seconds:7.2f}{other.cpu_seconds:7.2f}{ratios[0]:7.2f}{ratios[1]:7.2f}", flush=True)
+    return ratios
 
 
-def index(folder: Path) -> tuple[Run, float]:
-    """A first build of a copy of the folder, and the seconds of a second one after one file has changed."""
+class Builds(NamedTuple):
+    cold: Run
+    first: Run
+    changed: Run
+
+
+def index(folder: Path) -> Builds:
+    """Two first builds of a copy of the folder, and one after a file has changed."""
     with TemporaryDirectory() as place:
         source = Path(place, folder.name)
         shutil.copytree(folder, source, symlinks=True)
+        parser_process.end_template()
+        _, cold = _build(source, Path(place, "cold"), None)
+        _stand_ready()
         snapshot, first = _build(source, Path(place), None)
         file = next(path for path in sorted(source.rglob("*")) if path.is_file() and path.suffix in (".md", ".py", ".rst"))
         file.write_bytes(file.read_bytes() + b"\nchanged since\n")
-        _, second = _build(source, Path(place), snapshot)
-    return first, second.seconds
+        _, changed = _build(source, Path(place), snapshot)
+    return Builds(cold, first, changed)
+
+
+def _stand_ready() -> None:
+    """Wait until the template has compiled all that `manage.py indexer` lets it compile."""
+    parser_process.prepare(list(LANGUAGES))
+    with ParserPool(1) as pool:
+        list(pool.parse_many([("ready.txt", b"ready")]))
 
 
 def _build(source: Path, place: Path, previous: Path | None) -> tuple[Path, Run]:
     request = replace(request_of(source, place / "index"), previous=previous)
-    started, used = time.perf_counter(), _user_seconds()
+    used = sum(cpu_seconds())
+    started = time.perf_counter()
     ended = 0.0
 
     def note() -> None:
@@ -112,11 +141,7 @@ def _build(source: Path, place: Path, previous: Path | None) -> tuple[Path, Run]
 
     snapshot = build(request, published=note)
     manifest = read_manifest(snapshot)
-    return snapshot, Run(manifest.files, manifest.chunks, ended - started, _user_seconds() - used)
-
-
-def _user_seconds() -> float:
-    return sum(resource.getrusage(who).ru_utime for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return snapshot, Run(manifest.files, manifest.chunks, ended - started, sum(cpu_seconds()) - used)
 
 
 def _by_semble(python: str, folder: Path) -> Run:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sqlite3
 import threading
 import time
@@ -28,7 +27,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from benchmarks.machine import machine
+from benchmarks.machine import cpu_seconds, descendants, machine
 from indexer.benchmark import build, request_of
 from indexer.snapshot import SnapshotReader
 from indexer.types import Progress
@@ -71,7 +70,7 @@ class Memory:
         """The builder's and its children's memory now."""
         own, self.builder = resident(os.getpid())
         now = 0
-        for child in children_of(os.getpid()):
+        for child in descendants(os.getpid()):
             resident_now, highest = resident(child)
             now += resident_now
             self.children[child] = max(highest, self.children.get(child, 0))
@@ -89,23 +88,6 @@ def resident(process: int) -> tuple[int, int]:
         name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines) if name[:2] == "Vm"
     }
     return found.get("VmRSS", 0), found.get("VmHWM", 0)
-
-
-def children_of(process: int) -> list[int]:
-    return [int(child) for task in Path(f"/proc/{process}/task").iterdir() for child in (task / "children").read_text().split()]
-
-
-def cpu_seconds() -> tuple[float, float]:
-    """(own, children's), with what the ended children have used."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    children = ended.ru_utime + ended.ru_stime
-    for child in children_of(os.getpid()):
-        try:
-            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # gone meanwhile, and the next look counts it among the ended
-        children += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return time.process_time(), children
 
 
 class Watch:

@@ -30,7 +30,7 @@ from indexer.chunker import CHUNKER_VERSION
 from indexer.embedder import Embedder, make_embedder
 from indexer.embedding import embed
 from indexer.errors import BuildCancelled, SnapshotError, SourceError
-from indexer.parser import ParserPool
+from indexer.parser_pool import ParserPool
 from indexer.records import FileRecord, record_of
 from indexer.secrets import REDACTION_VERSION
 from indexer.secrets_baseline import BASELINE_FILE, Known, digest, known_false_positives
@@ -124,8 +124,7 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
     if previous is not None:
         held.callback(previous.close)
     pool = held.enter_context(ParserPool(request.parse_processes, request.parse_deadline_s, redact=request.redact))
-    if previous is None:
-        pool.start()
+    pool.start()
     with open_source(request.source, request.ref, clone_root=request.clone_root) as source:
         listing = _list(source, request.max_file_bytes, hooks)
         known, note = _known_false_positives(listing) if request.redact else ({}, "")
@@ -286,6 +285,7 @@ class _Reading:
                 self._to_copy.append(file)
             else:
                 to_parse.append(file)
+        self._pool.prepare(file.path for file in to_parse)
         for record in self._pool.map(self._contents(to_parse), record_of):
             self._take(self._being_parsed.popleft(), record)
         while self._to_copy:

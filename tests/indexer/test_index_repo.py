@@ -19,7 +19,7 @@ from django.core.management.base import CommandError
 from indexer import jobs
 from indexer.embedder import HashingEmbedder
 from indexer.models import IndexJob, Repository
-from indexer.parser import ParserPool
+from indexer.parser_pool import ParserPool
 from indexer.snapshot import SnapshotReader
 from tests.processes import environment
 

@@ -1,16 +1,19 @@
 """Parsing processes that hang, die or can't start. What is slow here is slow by nature: brackets that never close."""
 
 import os
+import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import connection
 
 import pytest
 
-from indexer import parser
+from indexer import languages, parser_pool, parser_process
 from indexer.errors import IndexerError
-from indexer.parser import BATCH_FILES, LOOK_AHEAD_FILES, ParserPool
+from indexer.parser_pool import BATCH_FILES, LOOK_AHEAD_FILES, ParserPool
 from indexer.types import ParsedFile, Skipped
 
 pytestmark = pytest.mark.integration
@@ -38,7 +41,7 @@ def kill_while(pool: ParserPool, times: int) -> threading.Thread:
         killed: set[int] = set()
         while len(killed) < times:
             for worker in list(pool._workers):
-                pid = worker.process.pid
+                pid = worker.pid
                 if pid and worker.ready and worker.tasks and pid not in killed:
                     time.sleep(0.05)
                     os.kill(pid, signal.SIGKILL)
@@ -91,8 +94,8 @@ def test_a_file_whose_process_dies_twice_is_cut_by_lines():
 
 def test_a_process_that_died_while_it_had_nothing_to_do_is_replaced(pool):
     (worker,) = pool._workers
-    os.kill(worker.process.pid, signal.SIGKILL)
-    worker.process.wait()
+    os.kill(worker.pid, signal.SIGKILL)
+    assert connection.wait([worker.results], 10)  # it is gone
     assert [is_good(result) for result in pool.parse_many([GOOD, GOOD])] == [True, True]
 
 
@@ -101,10 +104,11 @@ def test_leaving_ends_all_processes_whatever_they_do():
         list(pool.parse_many([GOOD]))
         results = pool.parse_many([GOOD, SLOW])
         assert is_good(next(results))
-        processes = [worker.process for worker in pool._workers]
+        (process,) = [worker.pid for worker in pool._workers]
         started = time.monotonic()
     assert time.monotonic() - started < 5
-    assert None not in [process.poll() for process in processes]
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
 
 
 def test_whoever_stops_half_way_can_parse_again(pool):
@@ -152,7 +156,64 @@ def test_nothing_to_parse_starts_no_process():
         assert pool._workers == []
 
 
+@pytest.fixture
+def no_template():
+    parser_process.end_template()
+    yield
+    parser_process.end_template()
+
+
+@pytest.mark.usefixtures("no_template")
 def test_processes_that_do_not_start_are_one_sentence(monkeypatch):
-    monkeypatch.setattr(parser, "START_S", 0.0)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with ParserPool(1) as pool, pytest.raises(IndexerError, match="No parsing process can be started; the log says why"):
         list(pool.parse_many([GOOD]))
+
+
+@pytest.mark.usefixtures("no_template")
+def test_processes_that_start_too_slowly_are_one_sentence(monkeypatch):
+    monkeypatch.setattr(parser_pool, "START_S", 0.0)
+    with ParserPool(1) as pool, pytest.raises(IndexerError, match="No parsing process can be started; the log says why"):
+        list(pool.parse_many([GOOD]))
+
+
+def test_a_template_that_was_killed_is_replaced():
+    with ParserPool(1) as pool:
+        list(pool.parse_many([GOOD]))
+    first = parser_process._shared.get().process
+    first.kill()
+    with ParserPool(1) as pool:
+        assert is_good(next(pool.parse_many([GOOD])))
+    assert parser_process._shared.get().process.pid != first.pid
+
+
+def test_a_template_that_is_killed_while_a_file_is_parsed_costs_no_file():
+    with ParserPool(1, deadline_s=2.0) as pool:
+        results = pool.parse_many([GOOD, SLOW, GOOD])
+        assert is_good(next(results))
+        parser_process._shared.get().process.kill()
+        slow, last = results
+    assert slow.note == "the parser took longer than 2 s"
+    assert is_good(last)
+
+
+def test_two_pools_at_once_share_a_template_and_end_only_their_own_processes():
+    with ParserPool(1) as one, ParserPool(1) as other:
+        first = one.parse_many([GOOD, GOOD])
+        assert is_good(next(first))
+        assert [is_good(result) for result in other.parse_many([GOOD])] == [True]
+        other.close()
+        assert [is_good(result) for result in first] == [True]
+
+
+@pytest.mark.usefixtures("no_template")
+def test_a_query_that_was_prepared_is_not_compiled_by_a_process():
+    with ParserPool(1) as pool:
+        pool.prepare(f"f{n}.py" for n in range(parser_pool.FILES_WORTH_PREPARING))
+        assert list(pool.map([GOOD, ("good.go", b"package good\n")], queries_met)) == [(1, 1), (1, 2)]
+
+
+def queries_met(path: str, parsed: ParsedFile) -> tuple[int, int]:
+    """In a parsing process: how often it or its template found a query compiled, and how often they compiled one."""
+    known = languages.query.cache_info()
+    return known.hits, known.misses

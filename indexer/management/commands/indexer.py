@@ -22,7 +22,9 @@ from django.db import DatabaseError, connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
+from indexer import parser_process
 from indexer.jobs import requeue_expired
+from indexer.languages import LANGUAGES
 from indexer.queue import QUEUE
 from indexer.source_checks import SourceChecks
 from indexer.vector_index import faiss_problem
@@ -40,6 +42,11 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         if problem := faiss_problem(settings.FAISS_DEVICE):
             raise CommandError(problem)
+        try:
+            # The first build then finds them ready, however small it is.
+            parser_process.prepare(list(LANGUAGES), when_idle=True)
+        except OSError as error:
+            raise CommandError(f"The parsing processes can't be started: {error}.") from error
         worker = _Worker()
         worker.configure_signals()
         for name, every_s, work in (

@@ -1,0 +1,299 @@
+"""Parses files in processes that can be killed, with a deadline for each file.
+
+A grammar may hang or crash on odd input, and holds the interpreter lock while it works: so files are parsed in
+processes of their own (`parser_process`). A file that outruns its deadline, or that kills its process twice, is cut by lines
+instead, with a note that says so; all others are none the wiser. A process that is killed from outside costs one retry.
+
+Results come in the order of the input. Files travel in batches and results one by one: a result is the sign that the next
+file has begun, which is what the deadline counts from. A process gets its next batch only when it has answered for the
+last, so neither side can wait for the other's full pipe. Input is read at most LOOK_AHEAD_FILES and LOOK_AHEAD_BYTES
+ahead of what was handed out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import multiprocessing
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from typing import Any, Self, TypeVar, cast
+
+from indexer import parser_process
+from indexer.errors import IndexerError
+from indexer.languages import language_of
+from indexer.parser import parse
+from indexer.parser_process import finished
+from indexer.secrets_baseline import Known
+from indexer.types import ParsedFile, Skipped
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Finish = Callable[[str, ParsedFile], T]
+
+MAX_PROCESSES = 8
+# Small, so that no process still has a batch before it when the others are done.
+BATCH_FILES = 16
+BATCH_BYTES = 128 * 1024
+FILES_A_PROCESS = 24
+LOOK_AHEAD_FILES = 1024
+LOOK_AHEAD_BYTES = 32 * 1024 * 1024
+PIPE_BYTES = 1024 * 1024
+# How long a process may take to start: an interpreter and its imports, on a machine that is busy with other work.
+START_S = 60.0
+MAX_STILLBORN = 3
+# A language of fewer files is compiled by the one process that comes upon it, while the other goes on.
+FILES_WORTH_PREPARING = 8
+_NOT_STARTED = "No parsing process can be started; the log says why."
+
+
+@dataclass(slots=True)
+class _Task:
+    """One file on its way: `index` is its place in the order, `crashes` how often its process died over it."""
+
+    index: int
+    path: str
+    data: bytes
+    crashes: int = 0
+
+
+class _Worker:
+    """One parsing process, its two pipes, and the tasks that it has not answered for, the one at work first."""
+
+    def __init__(self, redact: bool) -> None:
+        self.results, its_results = multiprocessing.Pipe(duplex=False)
+        its_batches, self.batches = multiprocessing.Pipe(duplex=False)
+        self.tasks: deque[_Task] = deque()
+        self.ready = False
+        self.heard_at = time.monotonic()
+        _widen(self.results)
+        _widen(self.batches)  # or the first batch is waited with until the process has started
+        with its_batches, its_results:
+            try:
+                self.process = parser_process.start(its_batches.fileno(), its_results.fileno(), redact=redact)
+            except OSError as error:
+                log.warning("the template of the parsing processes can't be started: %s", error)
+                raise IndexerError(_NOT_STARTED) from error
+        self.pid = 0
+
+    def send(self, tasks: Sequence[_Task], finish: Finish[Any], known: Known) -> None:
+        """Give it a batch. Raises OSError when the process is gone; the tasks then still count as unanswered."""
+        self.tasks.extend(tasks)
+        self.heard_at = time.monotonic()
+        self.batches.send((finish, [(task.path, task.data, known.get(task.path, frozenset())) for task in tasks]))
+
+    def kill(self) -> int | None:
+        """End it and say what it had ended with, if it had; None if that is not known."""
+        status = self.process.end()
+        self.results.close()
+        self.batches.close()
+        return status
+
+
+def _widen(pipe: Connection) -> None:
+    """Room for many results, so that a process goes on while the reader is busy with something else (Linux only)."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # over the user's limit: the pipe keeps the size it has
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+def _as_parsed(path: str, parsed: ParsedFile) -> ParsedFile:
+    return parsed
+
+
+class ParserPool:
+    """Parses files in `processes` killable processes (0: one for each core this process may use, at most 8).
+
+    redact: take secrets out of the files' texts; `known_false_positives` are none, and may be set before files are given.
+
+    A context manager; leaving it ends the processes. Not thread-safe: one `parse_many` at a time.
+    """
+
+    def __init__(self, processes: int = 0, deadline_s: float = 5.0, *, redact: bool = True) -> None:
+        self.processes = processes or min(MAX_PROCESSES, _cores())
+        self.deadline_s = deadline_s
+        self.redact = redact
+        self.known_false_positives: Known = {}
+        self._workers: list[_Worker] = []
+        self._stillborn = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to start what processes are forked from, so that it gets ready while the files are still being listed."""
+        self.prepare(())
+
+    def prepare(self, paths: Iterable[str]) -> None:
+        """Have ready what the languages of these paths need, before the processes are started that parse them."""
+        found = Counter(language_of(path, "").name for path in paths)
+        worth_it = [name for name, files in found.most_common() if files >= FILES_WORTH_PREPARING]
+        with contextlib.suppress(OSError):  # starting a process tells what is wrong
+            parser_process.prepare(worth_it)
+
+    def close(self) -> None:
+        """End all processes at once, whatever they are doing."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+
+    def parse_many(self, files: Iterable[tuple[str, bytes]]) -> Iterator[ParsedFile | Skipped]:
+        """One result for each (path, data), in the order of the input. Raises IndexerError if no process can be started."""
+        yield from self.map(files, _as_parsed)
+
+    def map(self, files: Iterable[tuple[str, bytes]], finish: Finish[T]) -> Iterator[T | Skipped]:
+        """As `parse_many`, with what `finish` makes of each file in its process: a function of a module, of (path, parsed)."""
+        run = _Run(self, files, finish)
+        try:
+            yield from run
+        finally:
+            # Whoever stops half-way leaves processes with work that nobody waits for.
+            for worker in [worker for worker in self._workers if worker.tasks]:
+                self._discard(worker)
+
+    def _discard(self, worker: _Worker) -> int | None:
+        self._workers.remove(worker)
+        return worker.kill()
+
+    def _idle_worker(self, wanted: int) -> _Worker | None:
+        """A worker without work, started now if there are fewer than `wanted`; None when all are busy."""
+        for worker in self._workers:
+            if not worker.tasks:
+                return worker
+        if len(self._workers) >= min(wanted, self.processes):
+            return None
+        self._workers.append(_Worker(self.redact))
+        return self._workers[-1]
+
+
+class _Run:
+    """One pass of `parse_many`: what was read ahead, what is at work, and what is done but not yet due."""
+
+    def __init__(self, pool: ParserPool, files: Iterable[tuple[str, bytes]], finish: Finish[Any]) -> None:
+        self.pool = pool
+        self.finish = finish
+        self.files = enumerate(files)
+        self.exhausted = False
+        self.waiting: deque[_Task] = deque()
+        self.done: dict[int, Any] = {}
+        self.due = 0
+        self.ahead_bytes: dict[int, int] = {}
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            self._read_ahead()
+            self._hand_out()
+            while self.due in self.done:
+                result = self.done.pop(self.due)
+                self.bytes -= self.ahead_bytes.pop(self.due)
+                self.due += 1
+                yield result
+            if self.exhausted and not self.ahead_bytes:
+                return
+            self._collect()
+
+    def _read_ahead(self) -> None:
+        while not self.exhausted and len(self.ahead_bytes) < LOOK_AHEAD_FILES and self.bytes < LOOK_AHEAD_BYTES:
+            item = next(self.files, None)
+            if item is None:
+                self.exhausted = True
+                return
+            index, (path, data) = item
+            self.ahead_bytes[index] = len(data)
+            self.bytes += len(data)
+            self.waiting.append(_Task(index, path, data))
+
+    def _hand_out(self) -> None:
+        wanted = 1 + len(self.ahead_bytes) // FILES_A_PROCESS  # a handful of files is not worth two processes
+        while self.waiting and (worker := self.pool._idle_worker(wanted)):
+            try:
+                worker.send(self._batch(), self.finish, self.pool.known_false_positives)
+            except OSError:
+                self._lost(worker)
+
+    def _batch(self) -> list[_Task]:
+        """The next tasks, as many as one message may hold; one that has lost a process before travels alone."""
+        batch = [self.waiting.popleft()]
+        size = len(batch[0].data)
+        while self.waiting and len(batch) < BATCH_FILES and not batch[0].crashes and not self.waiting[0].crashes:
+            size += len(self.waiting[0].data)
+            if size > BATCH_BYTES:
+                break
+            batch.append(self.waiting.popleft())
+        return batch
+
+    def _collect(self) -> None:
+        """Wait for results until the nearest deadline; take all that are there; end what is overdue."""
+        busy = {worker.results: worker for worker in self.pool._workers if worker.tasks}
+        now = time.monotonic()
+        timeout = min((self._overdue_at(worker) for worker in busy.values()), default=now) - now
+        for ready in connection.wait(list(busy), max(0.0, timeout)):
+            self._take(busy.pop(cast(Connection, ready)))
+        now = time.monotonic()
+        for worker in busy.values():
+            if worker.tasks and now >= self._overdue_at(worker) and not worker.results.poll():
+                self._end_overdue(worker)
+
+    def _overdue_at(self, worker: _Worker) -> float:
+        return worker.heard_at + (self.pool.deadline_s if worker.ready else START_S)
+
+    def _take(self, worker: _Worker) -> None:
+        """Take every result that a worker has sent."""
+        try:
+            while worker.tasks and worker.results.poll():
+                result = worker.results.recv()
+                worker.heard_at = time.monotonic()
+                if worker.ready:
+                    self.done[worker.tasks.popleft().index] = result
+                else:
+                    worker.ready, worker.pid = True, result
+                    self.pool._stillborn = 0
+        except (EOFError, OSError):
+            self._lost(worker)
+
+    def _lost(self, worker: _Worker) -> None:
+        """A worker is gone: the file at work is tried once more by itself, the others of its batch go on."""
+        log.warning("a parsing process ended with %s", self.pool._discard(worker))
+        if not worker.ready:
+            self._not_started()
+        elif worker.tasks:
+            task = worker.tasks[0]
+            task.crashes += 1
+            if task.crashes > 1:
+                self._fall_back(worker.tasks.popleft(), "the parser crashed")
+        self.waiting.extendleft(reversed(worker.tasks))
+
+    def _end_overdue(self, worker: _Worker) -> None:
+        self.pool._discard(worker)
+        if worker.ready:
+            self._fall_back(worker.tasks.popleft(), f"the parser took longer than {self.pool.deadline_s:g} s")
+        else:
+            self._not_started()
+        self.waiting.extendleft(reversed(worker.tasks))
+
+    def _not_started(self) -> None:
+        self.pool._stillborn += 1
+        if self.pool._stillborn >= MAX_STILLBORN:
+            raise IndexerError(_NOT_STARTED)
+
+    def _fall_back(self, task: _Task, note: str) -> None:
+        log.warning("%s is cut by lines: %s", task.path, note)
+        known = self.pool.known_false_positives.get(task.path, frozenset())
+        parsed = parse(task.path, task.data, note=note, redact=self.pool.redact, known=known)
+        self.done[task.index] = finished(self.finish, task.path, parsed)
+
+
+def _cores() -> int:
+    """The cores that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
