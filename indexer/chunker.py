@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from indexer.syntax import Block
 from indexer.types import Chunk
@@ -106,9 +107,8 @@ def _tree(blocks: Sequence[Block], whole: Block, last_line: int) -> _Node:
 class _Cutter:
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
-        self.ends = [0]  # ends[n]: the characters of the first n lines, each with its line end
-        for line in lines:
-            self.ends.append(self.ends[-1] + len(line) + 1)
+        # ends[n]: the characters of the first n lines, each with its line end
+        self.ends = [length + line_ends for line_ends, length in enumerate(accumulate(map(len, lines), initial=0))]
 
     def size(self, first: int, last: int) -> int:
         return self.ends[last] - self.ends[first - 1]
@@ -133,9 +133,12 @@ class _Cutter:
 
     def _between(self, node: _Node, first: int, last: int, before: list[_Piece]) -> Iterator[_Piece]:
         """The lines of a node between its children; blank ones are given to the piece before them."""
-        while before and first <= last and not self.lines[first - 1].strip():
-            before[-1] = replace(before[-1], last=first, size=before[-1].size + self.size(first, first))
-            first += 1
+        if before:
+            begin = first
+            while first <= last and not self.lines[first - 1].strip():
+                first += 1
+            if first > begin:
+                before[-1] = replace(before[-1], last=first - 1, size=before[-1].size + self.size(begin, first - 1))
         if first > last:
             return
         # The lines that hold the node's own head stand for the node itself.

@@ -30,7 +30,7 @@ def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
     """For each chunk the short text that stands for it: file name, symbol path, the other names that it defines, and its lines
     from the first definition on, or from its beginning where it defines nothing."""
     lines = parsed.text.split("\n")
-    file_name = PurePosixPath(path).name
+    file_name = path.rpartition("/")[2]
     texts = []
     by_line = sorted((definition.line, place) for place, definition in enumerate(parsed.definitions))
     for chunk in parsed.chunks:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import logging
 import os
@@ -43,6 +44,8 @@ MEMORY_BYTES = 4 * 1024**3
 # How long the template may take to end a process: it may be compiling a query, on a machine that is busy with other work.
 ANSWER_S = 30.0
 _MESSAGE_BYTES = 65_536
+# What only some file or caller would import, so that no fork has to.
+_NEEDED_BY_ALL = ("indexer.records", "Stemmer", "zlib")
 
 
 class ParsingProcess:
@@ -194,12 +197,8 @@ class _Server:
         self._descriptors: list[int] = []
 
     def run(self) -> None:
-        # What every file needs, so that no fork has to import it.
-        from indexer import records
-        from indexer.tokens import stem
-
-        assert records.record_of
-        stem("ready")
+        for name in _NEEDED_BY_ALL:
+            importlib.import_module(name)
         while self._wait():
             received, descriptors, _, _ = socket.recv_fds(self.asked, _MESSAGE_BYTES, 16)
             if not received:
@@ -223,8 +222,8 @@ class _Server:
                 for name in message["languages"]:
                     _compile(name)
         elif message["do"] == "start":
-            pipes, self._descriptors = self._descriptors[:2], self._descriptors[2:]
-            self.started[message["number"]] = self._fork(*pipes, message["redact"])
+            (batches, results), self._descriptors = self._descriptors[:2], self._descriptors[2:]
+            self.started[message["number"]] = self._fork(batches, results, message["redact"])
         else:
             self.asked.sendall(json.dumps(self.end(message["number"])).encode())
 

@@ -15,6 +15,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import accumulate
 
 from tree_sitter import Node, Parser, QueryCursor, Tree
@@ -105,7 +106,7 @@ class _Item:
 @dataclass(slots=True)
 class _Captured:
     items: dict[int, _Item] = field(default_factory=dict)
-    references: dict[int, tuple[int, int, str, str]] = field(default_factory=dict)  # start: pattern, row, name, kind
+    references: dict[int, tuple[int, str, Node]] = field(default_factory=dict)  # start: pattern, kind, name
     comments: list[Node] = field(default_factory=list)
     leading: list[Node] = field(default_factory=list)
     docstring: Node | None = None
@@ -128,7 +129,7 @@ def read_syntax(language: Language, data: bytes) -> Syntax:
     placed = list(_placed(items, leading, lines))
     return Syntax(
         definitions=tuple(definition for definition, _ in placed if definition),
-        references=tuple(_references(captured)),
+        references=_references(captured, data),
         blocks=tuple(block for _, block in placed),
         header=_header(captured, items, data, lines),
     )
@@ -147,12 +148,13 @@ def _cut_heads(captured: _Captured) -> None:
 
 def _trim_ends(captured: _Captured, data: bytes, lines: list[bytes]) -> None:
     """Where layout ends a definition, a grammar may let it reach over the comments of the next one: take those away."""
+    too_long = [item for item in captured.items.values() if data[item.end - 1 : item.end].isspace()]
+    if not too_long:
+        return
     comments = {node.end_byte: node.start_byte for node in captured.comments}
-    starts = [0, *accumulate(len(line) + 1 for line in lines)]
-    for item in captured.items.values():
+    starts = [length + row for row, length in enumerate(accumulate(map(len, lines), initial=0))]
+    for item in too_long:
         end = item.end
-        if not data[end - 1 : end].isspace():
-            continue
         while end > item.start:
             while end > item.start and data[end - 1 : end].isspace():
                 end -= 1
@@ -165,14 +167,18 @@ def _trim_ends(captured: _Captured, data: bytes, lines: list[bytes]) -> None:
 def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
     """Run the query. Where several patterns capture one name, the widest range and the first pattern's kind hold."""
     captured = _Captured()
+    references = captured.references
     cursor = QueryCursor(query(language))
     cursor.set_max_start_depth(MAX_NODE_DEPTH)
     for pattern, captures in cursor.matches(tree.root_node):
         for capture, nodes in captures.items():
-            role, _, kind = capture.partition(".")
-            if role == "reference":
+            role, kind = _role(capture)
+            if role == "reference":  # most of them
                 for node in nodes:
-                    _capture_reference(captured, pattern, kind, node, data)
+                    start = node.start_byte
+                    known = references.get(start)
+                    if known is None or pattern < known[0]:
+                        references[start] = pattern, kind, node
             elif role in ("definition", "scope"):
                 _capture_item(captured, pattern, role, kind, nodes[0], captures, data)
             elif role == "comment":
@@ -184,19 +190,23 @@ def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
     return captured
 
 
-def _capture_reference(captured: _Captured, pattern: int, kind: str, node: Node, data: bytes) -> None:
-    """Where several patterns capture one name, the first one's kind holds."""
-    start = node.start_byte
-    known = captured.references.get(start)
-    if known is None or pattern < known[0]:
-        captured.references[start] = (pattern, node.start_point.row, _name(data, node).strip("\"'`<>"), kind)
+@cache
+def _role(capture: str) -> tuple[str, str]:
+    """("definition", "class") of "definition.class"."""
+    role, _, kind = capture.partition(".")
+    return role, kind
 
 
-def _references(captured: _Captured) -> Iterator[Reference]:
+def _references(captured: _Captured, data: bytes) -> tuple[Reference, ...]:
     """One for each name, kind and line, in order; what defines a name is no reference to it."""
     defining = {start for start, item in captured.items.items() if not item.scope}
-    found = {(row, name, kind) for start, (_, row, name, kind) in captured.references.items() if start not in defining}
-    return (Reference(name, row + 1, kind) for row, name, kind in sorted(found) if name)
+    found = {
+        (node.start_point[0], data[start : min(node.end_byte, start + MAX_NAME)].decode("utf-8", "ignore"), kind)
+        for start, (_, kind, node) in captured.references.items()
+        if start not in defining
+    }
+    named = {(row, name if name.isidentifier() else name.strip().strip("\"'`<>"), kind) for row, name, kind in found}
+    return tuple([Reference(name, row + 1, kind) for row, name, kind in sorted(named) if name])
 
 
 def _capture_item(

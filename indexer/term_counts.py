@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import PurePosixPath
 
 from indexer.file_traits import stem_of
@@ -93,7 +93,10 @@ class _Documents:
 def _card(columns: Iterable[Iterable[int]]) -> TermCounts:
     counted = [Counter(column) for column in columns]
     terms = dict.fromkeys(chain.from_iterable(counted))
-    counts = array("H", (min(column[term], _MOST) for term in terms for column in counted))
+    # Counts of the first term in all columns, then of the second: by `dict.get`, four times as fast as a Counter's own [].
+    by_term = chain.from_iterable(zip(*(map(column.get, terms, repeat(0)) for column in counted), strict=True))
+    most = max((max(column.values(), default=0) for column in counted), default=0)
+    counts = array("H", by_term if most <= _MOST else (min(count, _MOST) for count in by_term))
     length = sum(column.total() for column in counted)
     return TermCounts(*map(_bytes, (array("Q", terms), counts, array("I", [len(terms)]), array("I", [length]))))
 
