@@ -4,6 +4,10 @@ A grammar may hang or crash on odd input, and holds the interpreter lock while i
 processes of their own (`parser_process`). A file that outruns its deadline, or that kills its process twice, is cut by lines
 instead, with a note that says so; all others are none the wiser. A process that is killed from outside costs one retry.
 
+The deadline is one of CPU time, where the platform tells that of another process: on cores that other programs use too, a
+large file may take long by the clock without anything being wrong. By the clock a file may take PATIENCE times as long, which
+ends a process that hangs without using any.
+
 Results come in the order of the input. Files travel in batches and results one by one: a result is the sign that the next
 file has begun, which is what the deadline counts from. A process gets its next batch only when it has answered for the
 last, so neither side can wait for the other's full pipe. Input is read at most LOOK_AHEAD_FILES and LOOK_AHEAD_BYTES
@@ -17,6 +21,7 @@ import fcntl
 import logging
 import multiprocessing
 import os
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +54,7 @@ PIPE_BYTES = 1024 * 1024
 # How long a process may take to start: an interpreter and its imports, on a machine that is busy with other work.
 START_S = 60.0
 MAX_STILLBORN = 3
+PATIENCE = 10
 # A language of fewer files is compiled by the one process that comes upon it, while the other goes on.
 FILES_WORTH_PREPARING = 8
 _NOT_STARTED = "No parsing process can be started; the log says why."
@@ -72,7 +78,8 @@ class _Worker:
         its_batches, self.batches = multiprocessing.Pipe(duplex=False)
         self.tasks: deque[_Task] = deque()
         self.ready = False
-        self.heard_at = time.monotonic()
+        self.heard_at = self.look_at = time.monotonic()
+        self._cpu_at = 0.0
         _widen(self.results)
         _widen(self.batches)  # or the first batch is waited with until the process has started
         with its_batches, its_results:
@@ -86,8 +93,22 @@ class _Worker:
     def send(self, tasks: Sequence[_Task], finish: Finish[Any], known: Known) -> None:
         """Give it a batch. Raises OSError when the process is gone; the tasks then still count as unanswered."""
         self.tasks.extend(tasks)
-        self.heard_at = time.monotonic()
+        self.heard()
         self.batches.send((finish, [(task.path, task.data, known.get(task.path, frozenset())) for task in tasks]))
+
+    def heard(self) -> None:
+        """Count time from now on, for the next file."""
+        self.heard_at = self.look_at = time.monotonic()
+        self._cpu_at = _cpu_seconds(self.pid) or 0.0
+
+    def is_overdue(self, deadline_s: float) -> bool:
+        """Whether it is, at `look_at` or later; if it isn't, sets `look_at` to when it may be."""
+        now = time.monotonic()
+        used = _cpu_seconds(self.pid)
+        if used is None or now - self.heard_at >= PATIENCE * deadline_s or used - self._cpu_at >= deadline_s:
+            return True
+        self.look_at = min(now + deadline_s - (used - self._cpu_at), self.heard_at + PATIENCE * deadline_s)
+        return False
 
     def kill(self) -> int | None:
         """End it and say what it had ended with, if it had; None if that is not known."""
@@ -242,23 +263,28 @@ class _Run:
             self._take(busy.pop(cast(Connection, ready)))
         now = time.monotonic()
         for worker in busy.values():
-            if worker.tasks and now >= self._overdue_at(worker) and not worker.results.poll():
+            if not worker.tasks or now < self._overdue_at(worker) or worker.results.poll():
+                continue
+            if not worker.ready or worker.is_overdue(self.pool.deadline_s):
                 self._end_overdue(worker)
 
     def _overdue_at(self, worker: _Worker) -> float:
-        return worker.heard_at + (self.pool.deadline_s if worker.ready else START_S)
+        """When to look at a worker again that is not heard of."""
+        if not worker.ready:
+            return worker.heard_at + START_S
+        return max(worker.look_at, worker.heard_at + self.pool.deadline_s)
 
     def _take(self, worker: _Worker) -> None:
         """Take every result that a worker has sent."""
         try:
             while worker.tasks and worker.results.poll():
                 result = worker.results.recv()
-                worker.heard_at = time.monotonic()
                 if worker.ready:
                     self.done[worker.tasks.popleft().index] = result
                 else:
                     worker.ready, worker.pid = True, result
                     self.pool._stillborn = 0
+                worker.heard()
         except (EOFError, OSError):
             self._lost(worker)
 
@@ -292,6 +318,16 @@ class _Run:
         known = self.pool.known_false_positives.get(task.path, frozenset())
         parsed = parse(task.path, task.data, note=note, redact=self.pool.redact, known=known)
         self.done[task.index] = finished(self.finish, task.path, parsed)
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    """What a process has used of CPU time so far; None where that can't be told."""
+    if sys.platform != "linux" or not pid:
+        return None
+    try:
+        return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python lacks: the kernel's CPUCLOCK_SCHED
+    except OSError:
+        return None
 
 
 def _cores() -> int:

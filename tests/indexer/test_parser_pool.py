@@ -72,6 +72,27 @@ def test_a_file_that_takes_too_long_is_cut_by_lines_and_the_others_are_none_the_
     assert {chunk.kind for chunk in slow.chunks} == {"lines"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the deadline is one by the clock")
+def test_a_process_that_gets_no_cpu_time_is_waited_for():
+    with ParserPool(1, deadline_s=0.3) as pool:
+        list(pool.parse_many([GOOD]))
+        (worker,) = pool._workers
+        os.kill(worker.pid, signal.SIGSTOP)
+        threading.Timer(1.0, os.kill, (worker.pid, signal.SIGCONT)).start()
+        assert is_good(next(pool.parse_many([GOOD])))
+        assert pool._workers == [worker]
+
+
+def test_a_process_that_hangs_without_using_cpu_time_is_ended_too(monkeypatch):
+    monkeypatch.setattr(parser_pool, "PATIENCE", 2)
+    with ParserPool(1, deadline_s=0.3) as pool:
+        list(pool.parse_many([GOOD]))
+        (worker,) = pool._workers
+        os.kill(worker.pid, signal.SIGSTOP)
+        (cut,) = pool.parse_many([GOOD])
+    assert cut.note == "the parser took longer than 0.3 s"
+
+
 def test_a_process_that_is_killed_from_outside_costs_no_file():
     with ParserPool(1, deadline_s=2.0) as pool:
         list(pool.parse_many([GOOD]))
