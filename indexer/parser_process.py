@@ -13,6 +13,7 @@ The template and all its forks end when its socket is closed, which the kernel d
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -173,6 +174,9 @@ def start(batches: int, results: int, *, redact: bool) -> ParsingProcess:
 def end_template() -> None:
     """End this process's template; the next build starts a new one."""
     _shared.end()
+
+
+atexit.register(end_template)
 
 
 def serve(descriptor: int) -> None:
