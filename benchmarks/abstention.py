@@ -17,7 +17,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def _without(options: argparse.Namespace, name: str, removed: Sequence[str]) -> 
             else:
                 path.unlink()
     request = request_of(folder, options.index)
-    return (request.root.exists() and latest(request.root)) or build(request)
+    return build(replace(request, previous=latest(request.root)))
 
 
 def _not_of(name: str) -> list[str]:
