@@ -338,7 +338,7 @@ async def _read(receive: Receive) -> bytes:
             return body
         body += message.get("body", b"")
         if not message.get("more_body"):
-            return body
+            return bytes(body)
 
 
 async def _until_disconnect(receive: Receive) -> None:
