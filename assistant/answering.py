@@ -41,7 +41,8 @@ from assistant.claims import denies
 from assistant.endpoints import endpoints_for, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading, StreamBroken
 from assistant.fallback import EMBEDDED_START_S, Caller
-from assistant.intent import Decision, choose_route
+from assistant.intent import OTHER_LANGUAGE, Decision, choose_route
+from assistant.languages import general_model_speaks_instead
 from assistant.packing import Chosen, Limits, Packer, Prompt, Question, limits_for, unpacked
 from assistant.prompts import CLOSEST, NOTHING_FOUND, UNVERIFIED, absent, fence_mark
 from assistant.token_counter import estimated_prompt_tokens, estimated_tokens
@@ -74,7 +75,7 @@ async def answer_question(
     story = Story(job, log, retriever or shared_retriever())
     await story.status("retrieving", "Searching the repository.")
     story.found = await _search(job, story.retriever)
-    story.decision = choose_route(job.question, job.requested_route, story.found, job.history)
+    story.decision = await _decide(job, story.found)
     if story.decision.route == "search":
         await story.route()
         await story.passages(unpacked(story.found.passages))
@@ -95,6 +96,13 @@ async def answer_question(
 
 async def _lacks_evidence(story: Story) -> bool:
     return settings.ABSTAIN and await asyncio.to_thread(lacks_evidence, story.job, story.found, story.retriever)
+
+
+async def _decide(job: AnswerJob, found: SearchResult) -> Decision:
+    decision = choose_route(job.question, job.requested_route, found, job.repository, job.history)
+    if decision.route == "code" and found.passages and await general_model_speaks_instead(found.strength.language):
+        return replace(decision, reason=OTHER_LANGUAGE, asks="general")
+    return decision
 
 
 @functools.cache
@@ -135,7 +143,7 @@ def _evidence_expected(job: AnswerJob) -> int:
 
 
 async def _ask_model(story: Story, embedded_start_s: float) -> None:
-    endpoints = endpoints_for(story.decision.route, story.job.requested_model)
+    endpoints = endpoints_for(story.decision.asked_route, story.job.requested_model)
     await story.route(endpoints[0].name)
     told = endpoints[0].name
 
@@ -172,8 +180,9 @@ async def _write(story: Story, model: OpenAIChatModel, limits: Limits) -> None:
     """Pack, show what was packed, and let the model write."""
     family = family_of(model.info.name)
     prompt = await Packer(model.count, model.count_prompt, family, limits).pack(story.question_for(limits))
-    if story.decision.route == "code":
+    if story.decision.shows_evidence:
         await story.passages(prompt.chosen, prompt)
+    if story.decision.route == "code":
         await story.admit_missing_words(goes_on=model.endpoint.embedded)
     told = f"The model reads {prompt.tokens:,} tokens. {prompt.conversation.told()}"
     await story.status("reading", told.strip())
@@ -233,7 +242,7 @@ class _Waiting:
 
 async def _show_passages_early(story: Story, endpoint: Endpoint) -> None:
     """What the model will probably be shown, by an estimate of the tokens, as its own tokenizer can't be asked yet."""
-    if story.decision.route != "code":
+    if not story.decision.shows_evidence:
         return
     context = endpoint.context_tokens or (settings.EMBEDDED_CONTEXT if endpoint.embedded else None)
     limits = _limits(ModelInfo(endpoint.name, context), endpoint)
@@ -374,11 +383,12 @@ class Story:
         return Question(
             job.question,
             job.history,
-            found.passages if self.decision.route == "code" else None,
+            found.passages if self.decision.shows_evidence else None,
             found.matched_terms,
             self._missing(),
             fence_mark(settings.SECRET_KEY, begin),
             job.shown,
+            self.decision.unsure,
         )
 
     def question_for(self, limits: Limits) -> Question:
@@ -399,7 +409,12 @@ class Story:
 
     async def route(self, model: str = "", demonstration: bool = False, instead_of: str = "") -> None:
         """instead_of: why this model answers in another's place, in one sentence."""
-        route = {"route": self.decision.route, "reason": self.decision.reason}
+        decision = self.decision
+        route: dict[str, Any] = {"route": decision.route, "reason": decision.reason, "unsure": decision.unsure}
+        if decision.chance is not None:
+            route["chance"] = round(decision.chance, 3)
+        if settings.LOG_ROUTES and decision.features is not None:
+            route["features"] = {name: round(value, 4) for name, value in decision.features.items()}
         licence = family_of(model).licence.warning
         model_told = {"model": model, "demonstration": demonstration, "instead_of": instead_of, "licence": licence}
         await self.log.append("route", {**route, **model_told})

@@ -177,6 +177,7 @@ class Question:
 
     passages: best first; None for a general question. words: those that passages are cut around. missing: words of it that the
     repository doesn't hold. mark: the line that fences the passages. shown: what the last prompt showed, in its order.
+    unsure: a general question that passages come with, in case it is about the code.
     """
 
     text: str
@@ -186,6 +187,7 @@ class Question:
     missing: tuple[str, ...] = ()
     mark: str = "====="
     shown: tuple[Shown, ...] = ()
+    unsure: bool = False
 
     @property
     def about(self) -> str:
@@ -194,8 +196,8 @@ class Question:
     def messages(
         self, conversation: Sequence[Message], evidence: Sequence[str], *, evidence_first: bool = False
     ) -> list[Message]:
-        if self.passages is None:
-            return general_messages(self.text, conversation)
+        if self.passages is None or self.unsure:
+            return general_messages(self.text, conversation, evidence if self.unsure else None, mark=self.mark)
         return code_messages(
             self.text, conversation, evidence, mark=self.mark, missing=self.missing, evidence_first=evidence_first
         )

@@ -119,6 +119,7 @@ try:
     PARSE_DEADLINE_S = env.float("PARSE_DEADLINE_S", default=5.0, validate=_above_zero)
     PARSE_PROCESSES = env.int("PARSE_PROCESSES", default=0, validate=_not_negative)
     REDACT_SECRETS = env.bool("REDACT_SECRETS", default=True)
+    LOG_ROUTES = env.bool("LOG_ROUTES", default=True)
     SOURCE_CHECK_S = env.float("SOURCE_CHECK_S", default=300.0, validate=_not_negative)
     INDEX_LEASE_S = env.float("INDEX_LEASE_S", default=30.0, validate=_above_zero)
 except (EnvError, ValueError) as error:

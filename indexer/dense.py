@@ -35,11 +35,13 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Chunks, and files by their cards, while chunks are still being embedded; embedded: how many chunks have a vector."""
+    """Chunks, and files by their cards, while chunks are still being embedded; embedded: how many chunks have a
+    vector; vector: what they are near to."""
 
     chunks: Nearest
     files: Nearest
     embedded: int
+    vector: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class SnapshotVectors:
             _nearest(index, vector, count, chunks),
             _nearest(cards, vector, count, files),
             index.size if index else 0,
+            vector,
         )
 
     def _current(self) -> tuple[VectorIndex | None, VectorIndex | None]:

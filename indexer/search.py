@@ -26,14 +26,14 @@ from indexer.passages import PassagePicker, PassageReader, place_chunks
 from indexer.pins import resolve
 from indexer.places import Place, PlaceFinder, Told
 from indexer.query import Query, is_identifier
-from indexer.reranker import Mixes, chances, file_features, mix_name, with_more_say
+from indexer.reranker import FEATURES, Mixes, chances, file_features, mix_name, with_more_say
 from indexer.scope import Scope
 from indexer.search_steps import Steps, counted
 from indexer.signals import Findings, NearestTo, Signals
 from indexer.snapshot import SnapshotReader
 from indexer.support import signs_of, support
 from indexer.tokens import fold, identifier_terms
-from indexer.types import Cited, Filters, Passage, SearchResult
+from indexer.types import Cited, Filters, Passage, SearchResult, Strength
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +44,7 @@ _NAMED_FILE_LIFT = 4.0
 _CITED_LIFT = 1.0
 # In another language than English words can't vote, and what is near in meaning has more of a say.
 _DENSE_SHARE_OF_OTHER_LANGUAGES = 2.0
+_NAME_IN_QUERY = FEATURES.index("name_in_query")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +115,7 @@ class Search:
             kind=self._query.kind,
             filters=self._filters,
             unresolved=tuple(pinned.pin.text for pinned in self._pinned if not pinned.is_resolved),
+            strength=self._strength(findings, ranking),
         )
 
     def ranked(self) -> Ranking:
@@ -248,6 +250,27 @@ class Search:
         if self._query.kind in ("trace", "error") or self._query.language:
             missing = tuple(word for word in missing if is_identifier(word))
         return matched, missing
+
+    def _strength(self, findings: Findings, ranking: Ranking) -> Strength:
+        vector = self._signals.vector
+        rarities = (self._index.rarity(self._frequency(word)) for word in self._query.words if self._occurs(word))
+        return Strength(
+            vector=vector,
+            embedder=self._reader.manifest.embedder if vector is not None else "",
+            bm25=float(findings.lexical.scores[0]) if len(findings.lexical) else 0.0,
+            coverage=float(findings.shares.max(initial=0.0)),
+            rarities=tuple(rarities),
+            definition=max((hit.weight for hit in findings.definitions), default=0.0),
+            named_files=len(findings.lines),
+            chance=float(ranking.chances[:1].sum()),
+            name_in_query=float(ranking.features[:3, _NAME_IN_QUERY].max(initial=0.0)),
+            language=self._query.language,
+            follows=bool(self._query.borrowed_from),
+        )
+
+    def _frequency(self, word: str) -> int:
+        """In how many chunks the commonest term of a word stands."""
+        return max((self._frequencies.get(term, 0) for term in identifier_terms(word)), default=0)
 
     def _occurs(self, word: str) -> bool:
         terms = identifier_terms(word)

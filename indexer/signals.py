@@ -83,6 +83,8 @@ class Signals:
         self._reader, self._query, self._scope, self._steps = reader, query, scope, steps
         self._db, self._index = reader.connection, reader.lexical
         self._nearest, self._frequencies = nearest, frequencies
+        # The question's, once the vectors were asked.
+        self.vector: NDArray[np.float32] | None = None
 
     @property
     def uses_vectors(self) -> bool:
@@ -177,27 +179,28 @@ class Signals:
             return Hits.none()
         with self._steps.timed("Dense") as tell:
             try:
-                hits, embedded = self._nearest_in_scope(self._nearest)
+                hits, near = self._nearest_in_scope(self._nearest)
             except IndexerError as error:
                 logger.warning("%s: searched without vectors: %s", self._reader.directory.name, error)
                 self._nearest = None
                 tell(f"left out: {error}")
                 return Hits.none()
-            chunks = self._reader.manifest.chunks
+            self.vector = near.vector
+            embedded, chunks = near.embedded, self._reader.manifest.chunks
             so_far = f"; {embedded:,} of {counted(chunks, 'chunk')} have a vector so far" if embedded < chunks else ""
             tell(f"{counted(len(hits), 'near chunk')}{so_far}")
         return hits
 
-    def _nearest_in_scope(self, nearest: NearestTo) -> tuple[Hits, int]:
-        """As many as without a scope, where it holds so many (a filter must not lose what it allows), and how many chunks have
-        a vector. The vectors keep to the scope's range of ids; what is allowed within it is picked from more and more."""
+    def _nearest_in_scope(self, nearest: NearestTo) -> tuple[Hits, Near]:
+        """As many as without a scope, where it holds so many (a filter must not lose what it allows), and the last answer of
+        the vectors. These keep to the scope's range of ids; what is allowed within it is picked from more and more."""
         chunks, files = self._scope.chunks(self._db), self._scope.files
         wanted = _DENSE_CHUNKS
         while True:
             near = nearest(self._query.gist, wanted, chunks, files)
             hits = self._dense_hits(near)
             if len(hits) == _DENSE_CHUNKS or max(len(near.chunks), len(near.files)) < wanted or wanted >= self._index.size:
-                return hits, near.embedded
+                return hits, near
             wanted = min(wanted * 8, self._index.size)
 
     def _dense_hits(self, near: Near) -> Hits:

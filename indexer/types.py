@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Signal = Literal["lexical", "dense", "symbol", "pin", "cited", "trace", "message", "regex", "references", "caller"]
 Stage = Literal["reading", "parsing", "publishing", "embedding", "done"]
@@ -182,6 +186,31 @@ class SearchStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Strength:
+    """How strongly a search's findings hold: what tells whether a repository is what a question is about at all.
+
+    vector: the question's, (dimension,) float32, and the embedder that made it; None and "" without vectors. bm25: of the best
+    chunk. coverage: the share of the question's terms, by rarity, that the fullest chunk holds. rarities: of the question's own
+    words that occur, as logarithms. definition: how surely the question names something that is defined here, 0 to 1.
+    named_files: how many files it names by their paths. chance: the best file's; name_in_query: how much of the name of one of
+    the three best files the question says. language: the natural language's code, or "" for English. follows: whether the
+    question was read as a follow-up.
+    """
+
+    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    embedder: str = ""
+    bm25: float = 0.0
+    coverage: float = 0.0
+    rarities: tuple[float, ...] = ()
+    definition: float = 0.0
+    named_files: int = 0
+    chance: float = 0.0
+    name_in_query: float = 0.0
+    language: str = ""
+    follows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """passages best first; `matched_terms`/`missing_terms`: the query's content words that the index does or doesn't hold.
 
@@ -205,6 +234,7 @@ class SearchResult:
     unresolved: tuple[str, ...] = ()
     embedded: int = 0
     chunks: int = 0
+    strength: Strength = field(default_factory=Strength)
     callers: tuple[Passage, ...] = ()
     support: float | None = None
 

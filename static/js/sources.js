@@ -142,7 +142,7 @@ export class Sources {
 }
 
 function nothing(answer) {
-  if (answer.route?.route === "general") return "This answer is general knowledge: nothing was read from the repository.";
+  if (answer.route?.route === "general" && !answer.route.unsure) return "This answer is general knowledge: nothing was read from the repository.";
   return answer.evidence ? "Nothing was found." : "What the search finds appears here, before the answer does.";
 }
 

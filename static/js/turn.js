@@ -11,6 +11,8 @@ import { progressLine } from "./progress.js";
 import { Prose } from "./prose.js";
 import { count, duration, plural } from "./words.js";
 
+const UNSURE = "General knowledge. As it may be about the code after all, the model saw these passages too, and was told that they may be unrelated.";
+
 export class Turn {
   /** `actions`: `openSource(answer, number)`, `retry(answer, route)`. */
   constructor(number, actions) {
@@ -116,7 +118,7 @@ export class Turn {
 function noteOf({ route }) {
   const notes = [];
   if (route?.instead_of) notes.push(`${route.model} answers instead: ${route.instead_of}`);
-  if (route?.route === "general") notes.push("General knowledge: no evidence from the repository was used.");
+  if (route?.route === "general") notes.push(route.unsure ? UNSURE : "General knowledge: no evidence from the repository was used.");
   return notes.join(" ");
 }
 

@@ -13,6 +13,7 @@ from assistant.chat_model import Message
 from assistant.code_names import Evidence
 from assistant.prompts import (
     EXAMPLES,
+    MAY_BE_UNRELATED,
     absent,
     code_messages,
     fence_mark,
@@ -212,3 +213,12 @@ def test_solar_is_told_the_conversation_inside_one_question() -> None:
 
 def test_two_questions_in_a_row_become_one_turn() -> None:
     assert normalised([user("A?"), user("B?")], OTHER) == [user("A?\n\nB?")]
+
+
+def test_a_general_question_that_may_be_about_the_code_comes_with_fenced_passages_that_may_be_unrelated() -> None:
+    system, asked = general_messages("What is <|im_start|> a lease?", [], ["[1] a.py:1-1\n x = 1"], mark="=====abc")
+    assert "may have nothing to do with it" in system.content
+    assert asked.content == (
+        f"Question: What is {neutralised('<|im_start|>')} a lease?\n\n{MAY_BE_UNRELATED}\n"
+        "=====abc\n[1] a.py:1-1\n x = 1\n=====abc"
+    )

@@ -1,0 +1,185 @@
+"""What a question and a search for it show of where the answer lies: in this repository, or in general knowledge.
+
+Numbers with names, from the question's wording, the search's findings and the questions before; the same for learning and for
+answering. Nothing in here is learned: `assistant.route_model` has the weights.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from statistics import fmean
+
+from assistant import route_wording as wording
+from indexer.types import SearchResult
+
+Features = Mapping[str, float]
+
+# A longer follow-up says by itself what it is about.
+_MOST_WORDS_CONTINUING = 9
+# Words of a question that its phrases are made of, and how many words a phrase has.
+_MOST_WORDS = 40
+_LONGEST_PHRASE = 3
+
+
+def features(question: str, found: SearchResult, repository: str, routes: Sequence[str] = ()) -> Features:
+    """found: what a search for the question returned. repository: its name. routes: how the earlier questions of the
+    conversation were answered, oldest first."""
+    told: dict[str, float] = {
+        **_wording(question, repository),
+        **_findings(found),
+        **_technologies(question, found, repository),
+        **_names(question, found),
+        **_conversation(question, found, routes),
+    }
+    return {**told, **_together(told)}
+
+
+def _wording(question: str, repository: str) -> dict[str, float]:
+    prose = wording.QUOTED_CODE.sub(" ", question)
+    words = re.findall(r"\w+", prose)
+    said = {
+        "here": wording.HERE,
+        "ours": wording.OURS,
+        "where": wording.WHERE,
+        "notion": wording.NOTION,
+        "difference": wording.DIFFERENCE,
+        "task": wording.TASK,
+        "mechanism": wording.MECHANISM,
+        "passive": wording.PASSIVE,
+        "indefinite": wording.INDEFINITE,
+        "generally": wording.GENERALLY,
+        "it": wording.IT,
+        "advice": wording.ADVICE,
+        "works": wording.WORKS,
+        "why": wording.WHY,
+        "who": wording.WHO,
+        "talk": wording.TALK,
+    }
+    return {
+        **{name: float(bool(pattern.search(prose))) for name, pattern in said.items()},
+        "repository": float(bool(_name_of(repository).search(question))),
+        "definite": min(3, len(wording.DEFINITE.findall(prose))),
+        "error": float(bool(wording.ERROR.search(question))),
+        "system_error": float(bool(wording.SYSTEM_ERROR.search(question))),
+        "fence": float("```" in question),
+        "code": min(3, len(wording.CODE.findall(question))),
+        "lines": math.log1p(question.strip().count("\n")),
+        "asks": float("?" in prose or "？" in prose),
+        "keywords": float(0 < len(words) <= 4 and not re.search(r"[?？!]", question)),
+        "length": math.log1p(len(words)),
+    }
+
+
+@cache
+def _name_of(repository: str) -> re.Pattern[str]:
+    """How people write a repository's name: the whole, or in capitals what stands before a dot or dash."""
+    whole = repository.rsplit("/", 1)[-1]
+    first = re.split(r"[-._]", whole)[0]
+    if not first:
+        return re.compile(r"(?!)")
+    return re.compile(rf"\b(?:(?i:{re.escape(whole)})|{re.escape(first.capitalize())}|{re.escape(first.upper())})\b")
+
+
+def _findings(found: SearchResult) -> dict[str, float]:
+    strength = found.strength
+    matched, missing = len(found.matched_terms), len(found.missing_terms)
+    message = any(origin.signal == "message" for passage in found.passages for origin in passage.origins)
+    return {
+        "matched": math.log1p(matched),
+        "missing": math.log1p(missing),
+        "missing_share": missing / max(1, matched + missing),
+        "coverage": strength.coverage,
+        "bm25": strength.bm25 / max(1, len(strength.rarities)),
+        "rarest": max(strength.rarities, default=0.0),
+        "commonest": min(strength.rarities, default=0.0),
+        "rarity": fmean(strength.rarities) if strength.rarities else 0.0,
+        "definition": strength.definition,
+        "definitions": math.log1p(len(found.symbols)),
+        "path": float(strength.named_files > 0),
+        "message": float(message),
+        "foreign_error": float(found.kind == "error" and not message),
+        "chance": strength.chance,
+        "name_in_query": strength.name_in_query,
+        "is_error": float(found.kind == "error"),
+        "is_symbol": float(found.kind == "symbol"),
+        "is_references": float(found.kind == "references"),
+        "is_overview": float(found.kind == "overview"),
+        "other_language": float(bool(strength.language)),
+        "chunks": math.log1p(found.chunks),
+    }
+
+
+def _technologies(question: str, found: SearchResult, repository: str) -> dict[str, float]:
+    """Languages and tools that the question names, without the repository itself."""
+    own = _name_of(repository)
+    languages = [each for each in wording.LANGUAGES.findall(question) if not own.fullmatch(each)]
+    tools = [each for each in wording.TOOLS.findall(question) if not own.fullmatch(each)]
+    missing = {word.lower() for word in found.missing_terms}
+    return {
+        "language": float(bool(languages)),
+        "in_language": float(bool(wording.WITH_TECHNOLOGY.search(question))),
+        "tool": float(bool(tools)),
+        "unknown_tool": float(not missing.isdisjoint(re.findall(r"\w+", " ".join([*languages, *tools]).lower()))),
+    }
+
+
+def _names(question: str, found: SearchResult) -> dict[str, float]:
+    """Names that are written as only code writes them: defined here, occurring here, or unknown here."""
+    written = {re.split(r"::|\.", name.removesuffix("()"))[-1].lower() for name in wording.CODE_NAME.findall(question)}
+    defined = {symbol.lower() for symbol in found.symbols}
+    known = written & ({word.lower() for word in found.matched_terms} | defined)
+    return {
+        "code_names": min(3, len(written)),
+        "names_defined": min(3, len(written & defined)),
+        "names_known": len(known) / len(written) if written else 0.0,
+        "names_unknown": min(3, len(written - known)),
+        "all_defined": float(bool(written) and written <= defined),
+    }
+
+
+def _conversation(question: str, found: SearchResult, routes: Sequence[str]) -> dict[str, float]:
+    """last_route: 1 after the code, -1 after general knowledge, 0 without a question before."""
+    last = 0.0 if not routes else -1.0 if routes[-1] == "general" else 1.0
+    continues = len(question.split()) <= _MOST_WORDS_CONTINUING and wording.CONTINUES.search(question)
+    new = wording.NOTION.search(question) or wording.WHO.search(question)
+    return {
+        "last_route": last,
+        "follows": last * found.strength.follows,
+        "continues": last * bool(continues),
+        "points_back": last * bool(wording.POINTS_BACK.search(question)),
+        "leaves": abs(last) * bool(wording.LEAVES.search(question)),
+        "new_notion": abs(last) * bool(new),
+    }
+
+
+def _together(told: Features) -> dict[str, float]:
+    """What means something else where nothing ties the question to here, or where it names a technology."""
+    untied = 1.0 - max(told[name] for name in ("here", "repository", "where", "it", "all_defined"))
+    technology = max(told["language"], told["tool"])
+    return {
+        "untied": untied,
+        "loose_technology": technology * untied,
+        "loose_notion": max(told["notion"], told["works"]) * untied * (told["definite"] == 0),
+        "loose_code": (told["code"] > 0) * untied * (told["names_defined"] == 0),
+        "loose_missing": told["missing_share"] * untied,
+        "plain_task": told["task"] * (1.0 - technology),
+        "technology_task": told["task"] * technology,
+        "tied_overview": told["is_overview"] * (1.0 - untied),
+    }
+
+
+def phrases(question: str, words: frozenset[str]) -> set[str]:
+    """The runs of one to three words in the question's prose, `*` for what isn't in `words`; ^ begins and $ ends it."""
+    prose = re.sub(r"```.*?(?:```|\Z)", " ` ", question, flags=re.DOTALL)
+    spoken = re.findall(r"\w+|[?`]", prose.lower())[:_MOST_WORDS]
+    masked = ["^", *("#" if any(map(str.isdigit, word)) else word if word in words else "*" for word in spoken), "$"]
+    return set(_runs(masked))
+
+
+def _runs(words: Sequence[str]) -> Iterator[str]:
+    for length in range(1, _LONGEST_PHRASE + 1):
+        for start in range(len(words) - length + 1):
+            yield " ".join(words[start : start + length])
