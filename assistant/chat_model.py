@@ -290,8 +290,19 @@ def _tls() -> ssl.SSLContext:
 
 
 async def connect(client: httpx.AsyncClient, endpoint: Endpoint, timeouts: Timeouts) -> OpenAIChatModel:
-    """The model behind `endpoint`. Raises ModelError when it is not ready."""
-    return OpenAIChatModel(client, endpoint, await describe(client, endpoint), timeouts)
+    """The model behind `endpoint`. Raises ModelError when it is not ready.
+
+    A router may ask a replica that has just died for its models, and yet have another that answers: then what was last heard
+    of the model holds, and the answer's own request tells whether it can be had.
+    """
+    try:
+        info = await describe(client, endpoint)
+    except StreamBroken:
+        known = last_described(endpoint)
+        if known is None:
+            raise
+        info = known
+    return OpenAIChatModel(client, endpoint, info, timeouts)
 
 
 async def describe(client: httpx.AsyncClient, endpoint: Endpoint) -> ModelInfo:
