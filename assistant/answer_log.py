@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from uuid import UUID
 from assistant.code_names import Evidence
 from assistant.errors import AssistantError
 from assistant.events import FINAL_KINDS, KINDS, AnswerSoFar, storable
+from assistant.fence import new_mark
 from indexer.types import NO_FILTERS, Cited, Filters, Passage
 
 
@@ -66,7 +67,7 @@ class AnswerJob:
 
     history: the finished turns before this one, oldest first. requested_route: "auto", "code", "general" or "search".
     requested_model: "" or a model's name. attempt: 1, or more when a worker before this one was lost. filters: what the search
-    keeps to. shown: what the last prompt showed of the same snapshot, in its order.
+    keeps to. shown: what the last prompt showed of the same snapshot, in its order. fence_mark: the conversation's.
     """
 
     answer_id: UUID
@@ -83,6 +84,7 @@ class AnswerJob:
     attempt: int
     filters: Filters = NO_FILTERS
     shown: tuple[Shown, ...] = ()
+    fence_mark: str = field(default_factory=new_mark)
 
 
 class AnswerLog:

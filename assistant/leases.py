@@ -147,6 +147,7 @@ def _job(answer: Answer) -> AnswerJob:
         attempt=answer.attempts,
         filters=answer.search_filters,
         shown=_shown_by(told[-1]) if told and told[-1].snapshot_id == snapshot.pk else (),
+        fence_mark=answer.conversation.fence_mark,
     )
 
 

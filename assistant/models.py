@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from assistant.fence import new_mark
 from indexer.models import Repository, Snapshot
 from indexer.types import Filters
 
@@ -28,6 +29,7 @@ class Conversation(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="+")
     title = models.CharField(max_length=200)
+    fence_mark = models.CharField(max_length=20, default=new_mark, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -7,20 +7,19 @@ conversation, since most of them stay the same. The best new one is [1]: small m
 
 The example is a turn of its own, not a rule in words: Qwen2.5-Coder-1.5B did not cite when it was only told to.
 
-Passages and old answers are data: they are fenced by a line that nobody can guess, and what a chat template would read as a
-control token is written differently. Only in the prompt: what a person sees is never changed.
+Passages and old answers are data: passages are fenced by a line that nobody can guess (assistant/fence.py), and what a chat
+template would read as a control token is written differently. Only in the prompt: what a person sees is never changed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Sequence
 
 from assistant.catalogue import Family
 from assistant.chat_model import Message
 from assistant.code_names import Evidence
+from assistant.fence import fenced, without_mark
 from assistant.sentences import Mark, Scanner
 
 CODE_SYSTEM = """\
@@ -122,13 +121,14 @@ def code_messages(
 ) -> list[Message]:
     """The messages for a question about the code.
 
-    evidence: rendered passages, the best one last. mark: `fence_mark`'s. evidence_first: put them before the conversation,
+    evidence: rendered passages, the best one last. mark: the conversation's. evidence_first: put them before the conversation,
     where they are longer than it and change less: what a server has read of a prefix it needn't read again.
     """
     hint = "\n" + missing_words(missing) if missing else ""
     passages = "\n\n".join(evidence) or "(none)"
-    block = f"Passages, between two lines of {mark}:\n{mark}\n{passages}\n{mark}\n\n"
-    asked = f"Question: {neutralised(question)}\n\n{REMINDER}{hint}"
+    block = f"Passages, between two lines of {mark}:\n{fenced(passages, mark)}\n\n"
+    asked = f"Question: {without_mark(neutralised(question), mark)}\n\n{REMINDER}{hint}"
+    conversation = _without_mark(conversation, mark)
     if evidence_first and conversation:
         first, *later = conversation
         told = [Message("user", f"{block}Question: {first.content}"), *later]
@@ -158,9 +158,14 @@ def general_messages(
     """The messages for a general question. evidence: rendered passages, where it may be about the code after all."""
     if evidence is None:
         return [Message("system", GENERAL_SYSTEM), *conversation, Message("user", neutralised(question))]
+    asked = f"Question: {without_mark(neutralised(question), mark)}"
     passages = "\n\n".join(evidence)
-    content = f"Question: {neutralised(question)}\n\n{MAY_BE_UNRELATED}\n{mark}\n{passages}\n{mark}"
-    return [Message("system", UNSURE_SYSTEM), *conversation, Message("user", content)]
+    content = f"{asked}\n\n{MAY_BE_UNRELATED}\n{fenced(passages, mark)}"
+    return [Message("system", UNSURE_SYSTEM), *_without_mark(conversation, mark), Message("user", content)]
+
+
+def _without_mark(conversation: Sequence[Message], mark: str) -> list[Message]:
+    return [Message(message.role, without_mark(message.content, mark)) for message in conversation]
 
 
 def rendered_passage(evidence: Evidence, *, numbered: bool = True) -> str:
@@ -173,12 +178,6 @@ def rendered_passage(evidence: Evidence, *, numbered: bool = True) -> str:
     head = f"[{evidence.number}] {evidence.path}:{evidence.start_line}-{evidence.end_line} {evidence.symbol}"
     # A path may hold line ends, and must not write lines of its own.
     return neutralised("\n".join([" ".join(head.split()), *lines]))
-
-
-def fence_mark(secret: str, conversation: str) -> str:
-    """The line around the passages: the same for a whole conversation, so that its prefix can be cached, and not to be
-    guessed by whoever wrote the code. conversation: anything that tells one from another."""
-    return "=====" + hmac.new(secret.encode(), conversation.encode(errors="replace"), hashlib.sha256).hexdigest()[:8]
 
 
 # --- what must not reach a chat template ------------------------------------------------------------------------------------

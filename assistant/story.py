@@ -16,7 +16,7 @@ from assistant.catalogue import family_of
 from assistant.citations import CitationReader, Claims
 from assistant.intent import Decision
 from assistant.packing import Chosen, Limits, Prompt, Question
-from assistant.prompts import CLOSEST, absent, fence_mark
+from assistant.prompts import CLOSEST, absent
 from indexer.retriever import Retriever
 from indexer.types import SearchResult
 
@@ -48,14 +48,13 @@ class Story:
     @functools.cached_property
     def question(self) -> Question:
         job, found = self.job, self.found
-        begin = job.history[0].question if job.history else job.question
         return Question(
             job.question,
             job.history,
             found.passages if self.decision.shows_evidence else None,
             found.matched_terms,
             self._missing(),
-            fence_mark(settings.SECRET_KEY, begin),
+            job.fence_mark,
             job.shown,
             self.decision.unsure,
         )

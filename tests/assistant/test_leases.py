@@ -1,3 +1,4 @@
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -7,10 +8,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from assistant import conversations, events, leases
+from assistant import conversations, events, fence, leases
 from assistant.events import AnswerSoFar
 from assistant.leases import Work
-from assistant.messages import Retry
+from assistant.messages import Ask, Retry
 from assistant.models import Answer, AnswerCitation
 from indexer.types import Cited, Filters
 
@@ -249,3 +250,13 @@ def test_a_job_keeps_to_the_filters_of_its_question_and_a_retry_to_those_of_the_
     assert the(leases.claim(1)).job.filters == Filters("src", (), False)
     again = Answer.objects.get(pk=conversations.retry(user, Retry(uuid4(), first.pk)).answer)
     assert again.search_filters == Filters("src", (), False)
+
+
+def test_every_job_of_a_conversation_has_its_fence_and_those_of_another_have_another(ask_question, user, repository):
+    first = ask_question()
+    conversations.retry(user, Retry(uuid4(), first.pk))
+    ask_question("And then?")
+    conversations.ask(user, Ask(uuid4(), "Elsewhere?", None, repository=repository.name))
+    marks = [claim.job.fence_mark for claim in leases.claim(5)]
+    assert marks[0] == marks[1] == marks[2] == first.conversation.fence_mark != marks[3]
+    assert all(re.fullmatch(fence.MARK, mark) for mark in marks)
