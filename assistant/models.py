@@ -1,6 +1,7 @@
 """What the database knows of conversations. An answer is the log of its events; the other columns are read from that log.
 
-Every read of a conversation goes through `Conversation.objects.visible_to(user)`.
+Every read of a conversation goes through `Conversation.objects.visible_to(user)`, and of one answer by its own address through
+`Answer.objects.visible_to(user)`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class AnswerQuerySet(models.QuerySet["Answer"]):
+    def visible_to(self, user: Any) -> AnswerQuerySet:
+        """The answers that `user` may read by their address, whoever asked: those about repositories that they may read."""
+        return self.filter(conversation__repository__in=Repository.objects.visible_to(user))
 
 
 class Answer(models.Model):
@@ -84,6 +91,8 @@ class Answer(models.Model):
     snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AnswerQuerySet.as_manager()
 
     class Meta:
         ordering = ["created_at", "id"]

@@ -3,6 +3,7 @@ from threading import Barrier
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.db.models.signals import pre_delete
 from hypothesis import given
@@ -297,3 +298,19 @@ def test_every_question_gives_a_title_of_one_line(question):
 def test_a_long_question_is_cut_at_a_word():
     assert title_of("four " * 30) == "four " * 14 + "four…"
     assert title_of("x" * 100) == "x" * 79 + "…"
+
+
+# --- who may read an answer by its own address ---
+
+
+def test_an_answer_is_visible_to_whoever_may_see_its_repository_while_the_conversation_stays_its_owners(
+    user, stranger, repository, ask_question
+):
+    answer = ask_question()
+    assert [*Answer.objects.visible_to(user)] == [answer]
+    for other in (stranger, AnonymousUser()):
+        assert not Answer.objects.visible_to(other).exists()
+    Repository.objects.update(visibility="public")
+    assert [*Answer.objects.visible_to(stranger)] == [answer]
+    assert not Conversation.objects.visible_to(stranger).exists()
+    assert not Answer.objects.visible_to(AnonymousUser()).exists()
