@@ -32,7 +32,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from assistant import leases
 from assistant.answer_log import AnswerJob, AnswerLog
-from assistant.errors import AnswerCancelled, AssistantError, LeaseLost, ModelError
+from assistant.errors import AnswerCancelled, AssistantError, LeaseLost, ModelError, ModerationFailed, Refused
 from assistant.events import FINAL_KINDS
 from assistant.leases import Claim, Work, Written
 from assistant.notices import Announcer
@@ -174,7 +174,7 @@ class Answerer:
             if error is not None and not isinstance(error, AssistantError):
                 logger.error("answer %s: failed while it ended", running.job.answer_id, exc_info=error)
         elif not (running.task.cancelled() and self._stopping.is_set()):
-            log.add("failed", _failure(running.job, error))
+            log.add("failed", failure(running.job, error))
 
     # --- writing ---
 
@@ -273,10 +273,14 @@ def _with_connection(work: Callable[..., T], *arguments: Any) -> T:
         raise
 
 
-def _failure(job: AnswerJob, error: BaseException | None) -> dict[str, Any]:
+def failure(job: AnswerJob, error: BaseException | None) -> dict[str, Any]:
     """The payload of `failed`. Errors raised on purpose carry their sentence; others go to the log, with their traceback."""
     if isinstance(error, ModelError):
         return {"code": error.code if error.code in FAILURES else "internal", "message": str(error)}
+    if isinstance(error, Refused):
+        return {"code": "refused", "message": str(error), "side": error.side, "categories": [*error.categories]}
+    if isinstance(error, ModerationFailed):
+        return {"code": "unmoderated", "message": str(error)}
     if isinstance(error, AssistantError | IndexerError):
         return {"code": "internal", "message": str(error)}
     logger.error("answer %s: failed", job.answer_id, exc_info=error or RuntimeError("it ended without a final entry"))

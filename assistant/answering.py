@@ -29,11 +29,12 @@ from assistant.chat_model import (
     http_client,
     last_described,
 )
-from assistant.endpoints import endpoints_for, timeouts
+from assistant.endpoints import endpoints_for, is_general_model, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading
 from assistant.fallback import EMBEDDED_START_S, Caller
 from assistant.intent import OTHER_LANGUAGE, Decision, choose_route
 from assistant.languages import general_model_speaks_instead
+from assistant.moderation import Moderation, moderation_of
 from assistant.packing import Limits, Packer, limits_for, unpacked
 from assistant.prompts import NOTHING_FOUND
 from assistant.story import Story
@@ -140,9 +141,10 @@ async def _ask_model(story: Story, embedded_start_s: float) -> None:
         if model.info.name != told or instead_of:
             told = model.info.name
             await story.route(told, model.info.demonstration, str(instead_of or ""))
-        await _write_or_pack_smaller(story, model)
+        applies = story.decision.asked_route == "general" or is_general_model(model.endpoint)
+        await _write_or_pack_smaller(story, model, moderation if applies else None)
 
-    async with http_client(timeouts()) as client:
+    async with http_client(timeouts()) as client, moderation_of(story) as moderation:
         waiting = _Waiting(story, endpoints[0])
         caller = Caller(client, endpoints, waiting, lambda: story.has_begun, embedded_start_s=embedded_start_s)
         try:
@@ -153,30 +155,33 @@ async def _ask_model(story: Story, embedded_start_s: float) -> None:
             raise
 
 
-async def _write_or_pack_smaller(story: Story, model: OpenAIChatModel) -> None:
+async def _write_or_pack_smaller(story: Story, model: OpenAIChatModel, moderation: Moderation | None) -> None:
     limits = _limits(model.info, model.endpoint)
     try:
-        await _write(story, model, limits)
+        await _write(story, model, limits, moderation)
     except ContextOverflow as overflow:
         if story.has_begun:
             raise
         logger.info("answer %s: the prompt is too long after all, packing it smaller", story.job.answer_id)
-        await _write(story, model, limits.shrunk(_shrink(limits, overflow)))
+        await _write(story, model, limits.shrunk(_shrink(limits, overflow)), moderation)
 
 
-async def _write(story: Story, model: OpenAIChatModel, limits: Limits) -> None:
-    """Pack, show what was packed, and let the model write."""
+async def _write(story: Story, model: OpenAIChatModel, limits: Limits, moderation: Moderation | None) -> None:
+    """Pack, show what was packed, and let the model write. moderation: where this model's answer needs it."""
     family = family_of(model.info.name)
     prompt = await Packer(model.count, model.count_prompt, family, limits).pack(story.question_for(limits))
     if story.decision.shows_evidence:
         await story.passages(prompt.chosen, prompt)
+    if moderation:
+        await moderation.check_question()
     if story.decision.route == "code":
         await story.admit_missing_words(goes_on=model.endpoint.embedded)
     told = f"The model reads {prompt.tokens:,} tokens. {prompt.conversation.told()}"
     await story.status("reading", told.strip())
     writing = Writing(story, prompt, EMBEDDED_REPEATS if model.endpoint.embedded else REPEATS)
     messages, max_tokens = writing.to_send(model.endpoint)
-    async with aclosing(model.stream(messages, max_tokens=max_tokens, stop=family.stop)) as parts:
+    stream = model.stream(messages, max_tokens=max_tokens, stop=family.stop)
+    async with aclosing(moderation.released(stream) if moderation else stream) as parts:
         async for part in parts:
             if isinstance(part, Finished):
                 await writing.finish(part)

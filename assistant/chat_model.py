@@ -145,20 +145,13 @@ class OpenAIChatModel:
     def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint, info: ModelInfo, timeouts: Timeouts) -> None:
         self.endpoint, self.info = endpoint, info
         self._client, self._timeouts = client, timeouts
-        self._counter = TokenCounter(self._post, endpoint.url, info.name)
+        self._counter = TokenCounter(functools.partial(post, client, endpoint), endpoint.url, info.name)
 
     async def count(self, texts: Sequence[str]) -> list[int]:
         return await self._counter.count(texts)
 
     async def count_prompt(self, messages: Sequence[Message]) -> int:
         return await self._counter.count_prompt([message.as_json() for message in messages])
-
-    async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        with _transport_errors(self.endpoint):
-            response = await self._client.post(self.endpoint.url + path, json=body, headers=self.endpoint.headers)
-        if response.is_error:
-            raise refusal(self.endpoint, response)
-        return _json_object(self.endpoint, response)
 
     async def stream(
         self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()
@@ -287,6 +280,15 @@ async def http_client(timeouts: Timeouts) -> AsyncIterator[httpx.AsyncClient]:
 def _tls() -> ssl.SSLContext:
     """One for all clients: reading the certificates takes some 20 ms."""
     return httpx.create_ssl_context()
+
+
+async def post(client: httpx.AsyncClient, endpoint: Endpoint, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object that it answers. Raises ModelError."""
+    with _transport_errors(endpoint):
+        response = await client.post(endpoint.url + path, json=body, headers=endpoint.headers)
+    if response.is_error:
+        raise refusal(endpoint, response)
+    return _json_object(endpoint, response)
 
 
 async def connect(client: httpx.AsyncClient, endpoint: Endpoint, timeouts: Timeouts) -> OpenAIChatModel:

@@ -74,9 +74,22 @@ def fallback_for(route: str) -> Endpoint | None:
         return None
 
 
+def moderation_endpoint() -> Endpoint:
+    """Where moderation is asked for; only where it is set up."""
+    return _from_settings("MODERATION")
+
+
+def is_general_model(endpoint: Endpoint) -> bool:
+    """Whether this is where the general model is, and the code model isn't: it may answer in the code model's place."""
+    if not settings.GENERAL_MODEL_URL:
+        return False
+    code, general = _from_settings("CODE_MODEL"), _from_settings("GENERAL_MODEL")
+    return endpoint == general != code or endpoint.url == general.url != code.url
+
+
 def _from_settings(prefix: str) -> Endpoint:
-    url, name, key, context = (getattr(settings, f"{prefix}_{part}") for part in ("URL", "NAME", "API_KEY", "CONTEXT"))
-    return Endpoint(url.rstrip("/").removesuffix("/v1").rstrip("/"), name, key, context)
+    url, name, key = (getattr(settings, f"{prefix}_{part}") for part in ("URL", "NAME", "API_KEY"))
+    return Endpoint(url.rstrip("/").removesuffix("/v1").rstrip("/"), name, key, getattr(settings, f"{prefix}_CONTEXT", 0))
 
 
 def _other(route: str) -> str:

@@ -7,6 +7,8 @@ AssistantError
 ├── AnswerCancelled        the reader pressed Stop
 ├── WeightsError           the embedded model's weights can't be had
 │   └── DiskFull           there is no room for them
+├── Refused                moderation refuses the question or the answer
+├── ModerationFailed       what has to be moderated can't be
 └── ModelError             the model server failed; `code` is stable, the message is for the reader
     ├── ModelUnreachable   refused, no route, unknown host
     │   └── CircuitOpen    it has failed too often, and isn't asked for a while
@@ -46,6 +48,18 @@ class WeightsError(AssistantError):
 
 
 class DiskFull(WeightsError):
+    pass
+
+
+class Refused(AssistantError):
+    """side: "question" or "answer"; categories: what the judge calls what it found."""
+
+    def __init__(self, message: str, side: str, categories: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.side, self.categories = side, categories
+
+
+class ModerationFailed(AssistantError):
     pass
 
 

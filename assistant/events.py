@@ -43,7 +43,7 @@ class Event:
 
 
 class AnswerSoFar:
-    """What a log amounts to: the text since the last reset, the citations, the route and the model.
+    """What a log amounts to: the text since the last reset, which a refusal withdraws, the citations, the route and the model.
 
     Apply events in order. `finished` is the final event's kind, or "".
     """
@@ -83,6 +83,11 @@ class AnswerSoFar:
         elif kind in FINAL_KINDS:
             self.finished = kind
             self.model = payload.get("model") or self.model
+            if payload.get("code") == "refused":
+                self._withdraw()
+
+    def _withdraw(self) -> None:
+        self._parts, self._citations = [], {}
 
     def citations(self, answer: UUID) -> list[AnswerCitation]:
         """Unsaved rows, one a citation, in the order of the text."""

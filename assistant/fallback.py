@@ -79,7 +79,7 @@ class Caller:
     async def _ask(self, endpoint: Endpoint, write: Write, instead_of: ModelError | None) -> ModelError | None:
         """None when it has answered, else why it couldn't. Raises what comes after the first token, and overflows."""
         error = await self._try(endpoint, write, instead_of)
-        if error is None or endpoint.embedded or not _may_pass(error):
+        if error is None or endpoint.embedded or not may_pass(error):
             return error
         await asyncio.sleep(RETRY_AFTER_S)
         return await self._try(endpoint, write, instead_of)
@@ -111,7 +111,8 @@ class _EmbeddedStarts(ModelUnreachable):
     """The embedded server doesn't listen, maybe not yet."""
 
 
-def _may_pass(error: ModelError) -> bool:
+def may_pass(error: BaseException) -> bool:
+    """Whether asking the same server once more may help."""
     return isinstance(error, StreamBroken | ModelUnreachable) and not isinstance(error, CircuitOpen)
 
 

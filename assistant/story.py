@@ -35,6 +35,10 @@ class Story:
         self.job, self.log, self.retriever = job, log, retriever
         self.first_token_ms: float | None = None
         self.has_passages = False
+        # Whether what was written has been moderated; None where it needn't be.
+        self.moderated: bool | None = None
+        self._not_moderated = ""
+        self._model_told: tuple[str, bool, str] = ("", False, "")
         self._began = time.monotonic()
 
     def elapsed_ms(self) -> float:
@@ -78,6 +82,7 @@ class Story:
     async def route(self, model: str = "", demonstration: bool = False, instead_of: str = "") -> None:
         """instead_of: why this model answers in another's place, in one sentence."""
         decision = self.decision
+        self._model_told = model, demonstration, instead_of
         route: dict[str, Any] = {"route": decision.route, "reason": decision.reason, "unsure": decision.unsure}
         if decision.chance is not None:
             route["chance"] = round(decision.chance, 3)
@@ -85,7 +90,13 @@ class Story:
             route["features"] = {name: round(value, 4) for name, value in decision.features.items()}
         licence = family_of(model).licence.warning
         model_told = {"model": model, "demonstration": demonstration, "instead_of": instead_of, "licence": licence}
-        await self.log.append("route", {**route, **model_told})
+        await self.log.append("route", {**route, **model_told, "not_moderated": self._not_moderated})
+
+    async def not_moderated(self, why: str) -> None:
+        """Tell, once, that what comes was not moderated though it should be. why: one sentence."""
+        if self.moderated is not False:
+            self.moderated, self._not_moderated = False, why
+            await self.route(*self._model_told)
 
     async def passages(self, chosen: Sequence[Chosen], prompt: Prompt | None = None) -> None:
         """A later entry replaces an earlier one: a prompt may have to be packed again."""
@@ -130,7 +141,8 @@ class Story:
             "retrieval_ms": round(self.found.took_ms, 1),
             "first_token_ms": self.first_token_ms,
             "total_ms": self.elapsed_ms(),
-            "tokens_per_s": tokens_per_s,
+            # Text that was held back doesn't show the model's pace.
+            "tokens_per_s": tokens_per_s if self.moderated is None else None,
         }
         citations = read.citations if read else ()
         claims = read.claims if read else Claims(0, 0)
@@ -139,6 +151,7 @@ class Story:
             "citations": len(citations),
             "claims": {"verified": claims.verified, "total": claims.total},
             "abstained": abstained,
+            "moderated": self.moderated,
         }
         used = usage or {"prompt_tokens": 0, "completion_tokens": 0}
         entry = {"model": model, "finish_reason": finish_reason, "usage": used, "timings": timings, **counts}

@@ -22,7 +22,12 @@ export function newAnswer(given) {
 
 /** What a `reset` throws away. */
 function blank(attempt) {
-  return { attempt, status: null, route: null, evidence: null, text: "", citations: new Map(), places: new Map() };
+  return { attempt, status: null, route: null, evidence: null, ...written() };
+}
+
+/** What is withdrawn when moderation refuses an answer. */
+function written() {
+  return { text: "", citations: new Map(), places: new Map() };
 }
 
 /** "next", "duplicate" or "gap": whether `event` can be applied to `answer` now. */
@@ -47,7 +52,7 @@ const kinds = {
   place: (answer, payload) => ({ places: new Map(answer.places).set(payload.start, payload) }),
   reset: (_, payload) => ({ ...blank(payload.attempt), resetReason: payload.reason }),
   completed: (_, payload) => ({ outcome: "completed", ending: payload }),
-  failed: (_, payload) => ({ outcome: "failed", ending: payload }),
+  failed: (_, payload) => ({ outcome: "failed", ending: payload, ...(payload.code === "refused" ? written() : {}) }),
   cancelled: (_, payload) => ({ outcome: "cancelled", ending: payload }),
 };
 

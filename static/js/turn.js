@@ -38,7 +38,7 @@ export class Turn {
   update(answer) {
     const before = this.shown;
     const another = before.id !== answer.id || before.attempt !== answer.attempt;
-    if (before.id !== answer.id) this.prose.clear();
+    if (before.id !== answer.id || isWithdrawn(answer)) this.prose.clear();
     this.shown = answer;
     this.heading.textContent = answer.question;
     const kept = [told(answer.filters) && `Looked only in: ${told(answer.filters)}`,
@@ -91,9 +91,11 @@ export class Turn {
   }
 
   failure(answer) {
+    const byCode = isWithdrawn(answer) && answer.route?.route !== "code";
     return [
       icon("warn"),
       h("p", {}, answer.ending.message, answer.text ? " What was written so far is kept above." : ""),
+      byCode && h("button", { type: "button", class: "btn", onclick: () => this.actions.retry(this.shown, "code") }, "Ask about the code"),
       h("button", { type: "button", class: "btn", onclick: () => this.actions.retry(this.shown) }, icon("redo"), "Retry"),
     ];
   }
@@ -114,11 +116,15 @@ export class Turn {
   }
 }
 
+/** Moderation refused the question, or the answer, whose text is then gone. */
+const isWithdrawn = ({ ending }) => ending?.code === "refused";
+
 /** What a reader must know before the answer: nothing of the repository is in it, or another model than usual wrote it. */
 function noteOf({ route }) {
   const notes = [];
   if (route?.instead_of) notes.push(`${route.model} answers instead: ${route.instead_of}`);
   if (route?.route === "general") notes.push(route.unsure ? UNSURE : "General knowledge: no evidence from the repository was used.");
+  if (route?.not_moderated) notes.push(route.not_moderated);
   return notes.join(" ");
 }
 
@@ -128,7 +134,7 @@ const share = ({ verified, total }) => (verified === total && total > 1 ? `All $
 /** "4 of 5 claims verified · qwen2.5-coder-1.5b-instruct · 4.2 s". */
 export function summary(answer) {
   if (answer.outcome === "cancelled") return "Stopped.";
-  if (answer.outcome === "failed") return "Not finished.";
+  if (answer.outcome === "failed") return isWithdrawn(answer) ? "Refused." : "Not finished.";
   const { claims, citations, verified, model, finish_reason: reason, timings } = answer.ending;
   const parts = [];
   if (answer.route?.route === "search") parts.push(plural(answer.evidence?.passages.length ?? 0, "passage"));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -352,6 +353,130 @@ def test_a_failed_answer_keeps_its_text_and_retry_asks_the_same_again(site: Scri
     site.tell(message["answer"], route(), delta("Whole."), completed())
     expect(page.locator(".turn")).to_have_count(1)
     expect(page.locator(".prose")).to_have_text("Whole.")
+
+
+def test_a_refused_answer_is_taken_off_the_page_and_the_code_can_be_asked_instead(
+    site: ScriptedSite, new_page: Callable[..., Page]
+) -> None:
+    page = opened(site, new_page())
+    answer = asked(page, site)
+    long = "# Guards\n\nA guard is harmless.\n\n" * 3
+    site.tell(answer, route("general"), passages(passage(1)), delta(long), citation(f"{long}[1]", 1, "pending"))
+    expect(page.locator(".prose")).to_contain_text("harmless")
+    message = (
+        "Moderation refused the answer (S1: Violent Crimes), and it was withdrawn; ask in other words, or ask about the code."
+    )
+    refusal = {"code": "refused", "message": message, "side": "answer", "categories": ["S1"]}
+    site.tell(answer, ("failed", refusal), first=5)
+    expect(page.locator(".trouble p")).to_have_text(message)
+    expect(page.locator(".prose")).to_be_hidden()
+    expect(page.locator(".prose")).to_have_text("")
+    expect(page.locator(".evidence")).to_be_visible()
+    expect(page.locator(".done")).to_have_text("Refused.")
+    expect(page.get_by_role("button", name="Copy the answer")).to_have_count(0)
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    page.get_by_role("button", name="Ask about the code").click()
+    again = site.heard("retry")
+    assert (again["of"], again["route"]) == (answer, "code")
+    accept(site, again, "How do guards run?", retry_of=answer)
+    site.tell(again["answer"], route(), passages(passage(1)), delta("They run first."), completed())
+    expect(page.locator(".prose")).to_have_text("They run first.")
+
+
+def test_an_answer_that_was_not_moderated_though_it_should_be_says_so(site: ScriptedSite, page: Page) -> None:
+    answer = asked(page, site)
+    kind, told = route("general")
+    why = "This answer was not moderated, at least in part: the moderation server is still loading; try again in a moment."
+    site.tell(answer, (kind, {**told, "not_moderated": why}), delta("A monad."), completed())
+    expect(page.locator(".note")).to_contain_text(why)
+    expect(page.locator(".prose")).to_have_text("A monad.")
+
+
+def test_switching_the_route_of_an_unsure_answer_asks_the_code_and_its_note_goes(site: ScriptedSite, page: Page) -> None:
+    answer = asked(page, site)
+    kind, told = route("general")
+    unsure = (kind, {**told, "unsure": True, "chance": 0.31, "reason": "asks about a notion"})
+    site.tell(answer, unsure, passages(passage(1)), delta("A guard is a check, as here [1]."))
+    expect(page.locator(".note")).to_contain_text("the model saw these passages too, and was told that they may be unrelated.")
+    expect(page.locator(".route")).to_contain_text("general: asks about a notion")
+    expect(page.locator(".evidence li")).to_have_count(1)
+    page.get_by_role("button", name="Use the code").click()
+    assert site.heard("stop")["answer"] == answer
+    message = site.heard("retry")
+    assert (message["of"], message["route"]) == (answer, "code")
+    accept(site, message, "How do guards run?", retry_of=answer)
+    site.tell(answer, ("cancelled", {}), first=4)
+    site.tell(
+        message["answer"],
+        (kind, {**told, "route": "code", "reason": "you chose it"}),
+        passages(passage(1)),
+        delta("`run_guards`."),
+    )
+    site.tell(message["answer"], completed(), first=4)
+    expect(page.locator(".prose")).to_have_text("run_guards.")
+    expect(page.locator(".note")).to_be_hidden()
+    expect(page.locator(".route")).to_contain_text("code: you chose it")
+    expect(page.get_by_role("button", name="Use general knowledge")).to_be_visible()
+
+
+REMOTE = """![a](HERE/image.png) ![b][ref] [![c](HERE/linked.png)](HERE/page) ![d](//HOST/protocol-relative.png)
+
+[ref]: HERE/reference.png
+
+[link](HERE/link "title") <HERE/autolink> HERE/bare www.HOST/bare
+
+<img src="HERE/img.png" srcset="HERE/set.png 2x"><picture><source srcset="HERE/source.png"></picture>
+<a href="HERE/a" ping="HERE/ping" rel="opener" target="_blank">a</a>
+<link rel="stylesheet" href="HERE/style.css"><link rel="dns-prefetch" href="HERE/"><link rel="preconnect" href="HERE/">
+<style>@import url(HERE/import.css); body { background: url(HERE/background.png) }</style>
+<p style="background: url(HERE/inline.png)">x</p> <video src="HERE/v.mp4" poster="HERE/poster.png"></video>
+<iframe src="HERE/frame"></iframe> <object data="HERE/object"></object> <embed src="HERE/embed">
+<script src="HERE/script.js"></script> <meta http-equiv="refresh" content="0;url=HERE/refresh">
+<form action="HERE/form"><button>send</button></form> <base href="HERE/"> <body background="HERE/body.png">
+<svg><image href="HERE/svg.png" /><use href="HERE/use.svg#x" /></svg> <audio src="HERE/a.mp3" autoplay></audio>
+
+| ![t](HERE/table.png) |
+|---|
+| [cell](HERE/cell) |
+
+- ![l](HERE/list.png)
+
+```html
+<img src="HERE/code.png">
+```
+
+`![i](HERE/inline-code.png)` and [1](HERE/number) and the end
+"""
+
+
+def test_nothing_that_a_model_writes_loads_or_leads_anywhere(site: ScriptedSite, page: Page) -> None:
+    """At the other end a server listens: whatever a browser did, from a request to a mere connection, would reach it."""
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0)
+        host = f"127.0.0.1:{elsewhere.getsockname()[1]}"
+        text = REMOTE.replace("HERE", f"http://{host}").replace("HOST", host)
+        requests: list[str] = []
+        page.context.on("request", lambda request: requests.append(request.url))
+        answer = asked(page, site)
+        pieces = re.findall(r".{1,7}", text, re.DOTALL)
+        site.tell(answer, route(), passages(passage(1)), *map(delta, pieces), completed())
+        prose = page.locator(".prose")
+        expect(page.locator(".done")).to_be_visible()
+        expect(prose).to_contain_text("and the end")
+        assert (
+            prose.locator("a, img, picture, link, style, video, audio, iframe, object, embed, form, svg image, [style]").count()
+            == 0
+        )
+        # The addresses are there to be read, and a click on one does nothing.
+        before = page.url
+        for path in ("link", "autolink", "bare", "image.png", "a", "cell"):
+            expect(prose).to_contain_text(f"http://{host}/{path}")
+        for block in prose.locator("p, li, td, th, pre").all():
+            block.click(position={"x": 20, "y": 6})
+        assert page.url == before and len(page.context.pages) == 1
+        assert [url for url in requests if not url.startswith((site.url, site.url.replace("http", "ws"), "data:"))] == []
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
 
 
 def test_the_reader_is_told_when_another_model_answers_than_the_routes_own_and_why(site: ScriptedSite, page: Page) -> None:

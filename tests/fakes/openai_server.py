@@ -1,10 +1,10 @@
 """A paced OpenAI-compatible model server that runs in its own process and fails on request.
 
-It speaks what Sextant's client uses: `/v1/chat/completions` (streamed), `/v1/models`, `/health`, `/tokenize` and, in
-llama.cpp's dialect, `/apply-template` and `/props`. How it answers is a `Scenario`, given at the start, changed at any time
-through `POST /control`, or chosen for one request by the model's name: model "fake-eof" behaves as a scenario with
-`fault="eof"`. `GET /control` tells how many generations run at this moment, which is how a test proves that Stop reaches the
-model server.
+It speaks what Sextant's client uses: `/v1/chat/completions` (streamed or not), `/v1/models`, `/health`, `/tokenize` and, in
+llama.cpp's dialect, `/apply-template` and `/props`. With `unsafe` it is a Llama Guard, and a classifier at `/v1/moderations`.
+How it answers is a `Scenario`, given at the start, changed at any time through `POST /control`, or chosen for one request by
+the model's name: model "fake-eof" behaves as a scenario with `fault="eof"`. `GET /control` tells how many generations run at
+this moment, which is how a test proves that Stop reaches the model server.
 
     with FakeModelServer(text="It is `login` [1].", delay_s=0.05) as server:
         ... SEXTANT_CODE_MODEL_URL = server.url ...
@@ -68,6 +68,8 @@ class Scenario:
     hold: the pieces after which generations wait until `hold` is changed (None: they don't wait): a test
     that does something in mid-answer needs no luck.
 
+    unsafe: for a server that moderates, the words that it flags and the category of each (None: it is no such server).
+
     tokenizer: "words", "characters" or "bytes3" (one token per three bytes); context: tokens; a longer
     prompt overflows by itself.
     """
@@ -86,6 +88,7 @@ class Scenario:
     tokenizer: str = "words"
     api_key: str = ""
     demonstration: bool = False
+    unsafe: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:
@@ -134,6 +137,8 @@ class FakeApplication:
             await self.loading(path, send)
         elif path == "/v1/chat/completions":
             await self.chat(json.loads(body), receive, send)
+        elif path == "/v1/moderations" and self.scenario.unsafe is not None:
+            await self.moderate(json.loads(body), send)
         else:
             await self.metadata(path, json.loads(body or b"{}"), send)
 
@@ -186,6 +191,9 @@ class FakeApplication:
         if refusal is not None:
             await _json(send, *refusal)
             return
+        if not body.get("stream"):
+            await self.complete(scenario, body, send)
+            return
         self.running += 1
         self.started += 1
         disconnected = asyncio.create_task(_until_disconnect(receive))
@@ -202,6 +210,26 @@ class FakeApplication:
             generating.cancel()
             disconnected.cancel()
             await asyncio.gather(generating, disconnected, return_exceptions=True)
+
+    async def complete(self, scenario: Scenario, body: dict[str, Any], send: Send) -> None:
+        """The whole answer as one object; a Llama Guard's verdict on the last message."""
+        if scenario.fault == "silent":
+            await asyncio.Event().wait()
+        await asyncio.sleep(scenario.first_delay_s)
+        text = scenario.text
+        if scenario.unsafe is not None:
+            found = _flagged(scenario.unsafe, body["messages"][-1]["content"])
+            text = f"\n\nunsafe\n{','.join(found)}" if found else "\n\nsafe"
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        await _json(send, 200, {"object": "chat.completion", "model": body["model"], "choices": [choice]})
+
+    async def moderate(self, body: dict[str, Any], send: Send) -> None:
+        self.requests.append(body)
+        assert self.scenario.unsafe is not None
+        found = _flagged(self.scenario.unsafe, body["input"])
+        categories = {category: category in found for category in self.scenario.unsafe.values()}
+        await _json(send, 200, {"id": "modr-1", "results": [{"flagged": bool(found), "categories": categories}]})
 
     def _scenario_for(self, model: str) -> Scenario:
         scenario = self.scenario
@@ -298,6 +326,10 @@ class FakeApplication:
         else:
             return False
         return True
+
+
+def _flagged(unsafe: dict[str, str], text: str) -> list[str]:
+    return sorted({category for word, category in unsafe.items() if word in text})
 
 
 class _Stream:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.status import Status
 
 from assistant.answer_log import AnswerJob, AnswerLog
+from assistant.answerer import failure
 from assistant.citations import Claims
 from assistant.errors import AssistantError
 from assistant.messages import QUESTION_LIMIT
@@ -57,6 +58,8 @@ class Command(BaseCommand):
         try:
             asyncio.run(_answer(job, terminal))
         except (AssistantError, IndexerError) as error:
+            # As the answerer ends a log: a refused answer isn't printed as JSON. What a terminal has shown stays there.
+            terminal.add("failed", failure(job, error))
             raise CommandError(str(error)) from error
         except KeyboardInterrupt as error:
             raise CommandError("Stopped: the model server was told so too.") from error
@@ -211,8 +214,9 @@ class Terminal(AnswerLog):
         if payload["model"]:
             demonstration = ", a demonstration: too small for real answers" if payload["demonstration"] else ""
             self._console.print(f"Model: {payload['model']}{demonstration}")
-        if payload["licence"]:
-            self._console.print(payload["licence"])
+        for note in (payload["licence"], payload["not_moderated"]):
+            if note:
+                self._console.print(note)
 
     def _show_passages(self, payload: Mapping[str, Any]) -> None:
         """The same passages may come twice, when they had to be packed again."""
