@@ -1,4 +1,4 @@
-"""What a person does to conversations: ask, try again, stop, rename, delete. Sync; one transaction each.
+"""What a person does to conversations: ask, try again, ask again at HEAD, stop, rename, delete. Sync; one transaction each.
 
 Every function takes the user and goes through `visible_to`: what they may not see does not exist for them, and the
 BadRequest that they get is the same in both cases.
@@ -86,6 +86,45 @@ def retry(user: Any, message: Retry) -> Asked:
             )
     except IntegrityError:
         return _asked_meanwhile(user, message.answer)
+
+
+def reask(user: Any, answer_id: UUID, of: UUID) -> Asked:
+    """Ask the question of a finished answer again, of the snapshot that is live now: a new answer beside the old one.
+
+    It joins the conversation of the old one where that is `user`'s, and else begins one of theirs: whoever may read an answer
+    may ask it again. BadRequest as in `ask`.
+    """
+    if (asked := _already_asked(user, answer_id)) is not None:
+        return asked
+    try:
+        with transaction.atomic():
+            old = Answer.objects.visible_to(user).select_related("conversation__repository").filter(pk=of).first()
+            if old is None:
+                raise BadRequest("There is no such answer.")
+            if old.state not in Answer.FINAL_STATES:
+                raise BadRequest("This answer isn't finished yet: ask it again when it is.")
+            _must_be_searchable(old.conversation.repository)
+            conversation = _beside(user, old)
+            return _enqueue(
+                Answer(
+                    id=answer_id,
+                    conversation=conversation,
+                    number=old.number if conversation == old.conversation else 1,
+                    question=old.question,
+                    requested_route=old.requested_route,
+                    requested_model=old.requested_model,
+                    filters=old.filters,
+                    reasked_of=old,
+                )
+            )
+    except IntegrityError:
+        return _asked_meanwhile(user, answer_id)
+
+
+def _beside(user: Any, old: Answer) -> Conversation:
+    if old.conversation.owner_id == user.pk:
+        return _locked(user, old.conversation_id)
+    return Conversation.objects.create(owner=user, repository=old.conversation.repository, title=title_of(old.question))
 
 
 def stop(user: Any, answer_id: UUID) -> UUID:

@@ -64,6 +64,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "requested_route": answer.requested_route,
         "filters": answer.filters,
         "retry_of": str(answer.retry_of_id) if answer.retry_of_id else None,
+        "reasked_of": str(answer.reasked_of_id) if answer.reasked_of_id else None,
         "state": answer.state,
         "created_at": answer.created_at.isoformat(),
     }

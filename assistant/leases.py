@@ -152,10 +152,17 @@ def _job(answer: Answer) -> AnswerJob:
 
 
 def _told_before(answer: Answer) -> list[Answer]:
-    """The answers before `answer` that have a text, oldest first; of a question that was tried again, the last try."""
-    earlier = Answer.objects.filter(
-        conversation=answer.conversation_id, number__lt=answer.number, state__in=Answer.FINAL_STATES
-    ).order_by("number", "created_at")
+    """The answers before `answer` that have a text, oldest first; of a question that was tried again, the last try.
+
+    One that is asked again follows what the first one followed, and what stands beside an answer is no turn of its own.
+    """
+    while answer.reasked_of is not None:
+        answer = answer.reasked_of
+    earlier = (
+        Answer.objects.filter(conversation=answer.conversation_id, number__lt=answer.number, state__in=Answer.FINAL_STATES)
+        .exclude(reasked_of__conversation=F("conversation"))
+        .order_by("number", "created_at")
+    )
     return [old for old in _last_tries(earlier) if old.text]
 
 

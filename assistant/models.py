@@ -78,6 +78,14 @@ class Answer(models.Model):
     requested_model = models.CharField(max_length=200, blank=True)
     filters = models.JSONField(default=dict, blank=True, help_text="What the search keeps to: folder, languages, tests.")
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    reasked_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="reasks",
+        help_text="The answer that this one stands beside: the same question, asked again of a newer snapshot.",
+    )
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     cancel_requested = models.BooleanField(default=False)

@@ -73,7 +73,7 @@ def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
         title = conversations.rename(request.user, conversation_id, request.POST.get("title", ""))
     except BadRequest as error:
         return JsonResponse({"message": str(error)}, status=400)
-    if _wants_json(request):
+    if wants_json(request):
         return JsonResponse({"title": title})
     return redirect("conversation", conversation_id)
 
@@ -82,7 +82,7 @@ def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
 def delete(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     _must_exist(request, conversation_id)
     conversations.delete(request.user, conversation_id)
-    return JsonResponse({}) if _wants_json(request) else redirect("home")
+    return JsonResponse({}) if wants_json(request) else redirect("home")
 
 
 @require_POST
@@ -192,6 +192,7 @@ def _page(
             "status_url": reverse("status"),
             "mentions_url": reverse("mentions"),
             "changed_url": reverse("changed"),
+            "moved_url": reverse("moved"),
             "index_url": reverse("index-again") if chosen and may_index(request.user, chosen) else "",
             "signIn": settings.SIGN_IN,
             "user": request.user.get_username(),
@@ -271,5 +272,5 @@ def _must_exist(request: HttpRequest, conversation_id: UUID) -> None:
         raise Http404("There is no such conversation.")
 
 
-def _wants_json(request: HttpRequest) -> bool:
+def wants_json(request: HttpRequest) -> bool:
     return request.get_preferred_type(["text/html", "application/json"]) == "application/json"

@@ -6,6 +6,8 @@ What occurs nowhere is told by the index of words, which knows every word of eve
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from indexer.snapshot import SnapshotReader
@@ -54,6 +56,19 @@ class Lookup:
             " JOIN files f ON f.id = d.file_id WHERE name = ? ORDER BY path, line LIMIT ?"
         )
         return [DefinitionPlace(*row) for row in self._db.execute(query, (name, MOST))]
+
+    def homes(self, path: str, blob: str, names: Iterable[str]) -> list[str]:
+        """The files that may hold what `path` held when its contents were `blob` and it defined `names`: those with the same
+        contents, of the same name, or that define one of the names; at most MOST."""
+        same = self._db.execute("SELECT path FROM files WHERE blob = ? ORDER BY path LIMIT ?", (blob, MOST))
+        found = [path for (path,) in same]
+        found += [place.path for place in self.files(path.rpartition("/")[2])]
+        defined = (
+            "SELECT DISTINCT path FROM definitions d JOIN files f ON f.id = d.file_id"
+            " WHERE name IN (SELECT value FROM json_each(?)) ORDER BY path LIMIT ?"
+        )
+        found += [path for (path,) in self._db.execute(defined, (json.dumps(list(names)), MOST))]
+        return list(dict.fromkeys(found))[:MOST]
 
     def has_suffix(self, suffix: str) -> bool:
         """Whether any file ends with it (".py")."""

@@ -130,7 +130,9 @@ export class Conversation {
     if (known && !known.sending) return;
     this.answers.delete(given.id);
     this.answers.set(given.id, newAnswer(given));
-    this.on.change?.(this.answers.get(given.id));
+    const old = this.answers.get(given.reasked_of);
+    if (old) this.answers.set(old.id, { ...old, reasks: [...old.reasks, given.id] });
+    this.on.change?.(this.answers.get(old ? old.id : given.id));
   }
 
   event(event) {
@@ -151,10 +153,10 @@ export class Conversation {
 
   // --- what the page shows -------------------------------------------------------------------------------------------
 
-  /** One answer a question, in order: the last try. */
+  /** One answer a question, in order: the last try. What was asked again at HEAD stands beside its answer, not in its place. */
   turns() {
     const latest = new Map();
-    for (const answer of this.answers.values()) latest.set(answer.number, answer);
+    for (const answer of this.answers.values()) if (!this.answers.has(answer.reaskedOf)) latest.set(answer.number, answer);
     return [...latest.values()].sort((a, b) => a.number - b.number);
   }
 
@@ -189,7 +191,7 @@ function restoreUnconfirmed(conversation) {
 }
 
 /** A random UUID. `crypto.randomUUID` exists only in secure contexts, and a team's host may be plain HTTP. */
-function randomId() {
+export function randomId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;

@@ -13,13 +13,13 @@ const OTHER_ROUTE = {
   search: ["code", "Answer from the code"],
 };
 
-/** "code: 2 symbols matched | Switch". `onSwitch(route)` asks again by another route. */
+/** "code: 2 symbols matched | Switch". `onSwitch(route)` asks again by another route, where that can be done. */
 export function routeLine(answer, onSwitch) {
   const { route, reason } = answer.route;
   const [other, label] = OTHER_ROUTE[route];
   return h("span", { class: "route" },
     h("span", {}, h("b", {}, route), reason ? `: ${reason}` : ""),
-    h("button", { type: "button", onclick: () => onSwitch(other) }, label));
+    onSwitch && h("button", { type: "button", onclick: () => onSwitch(other) }, label));
 }
 
 /** What took part in the search, and how much of the vectors was there. Answers from before coverage was told have no numbers. */

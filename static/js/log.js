@@ -11,6 +11,9 @@ export function newAnswer(given) {
     requestedRoute: given.requested_route ?? "auto",
     filters: given.filters ?? {},
     retryOf: given.retry_of ?? null,
+    /** The answer that this one stands beside, and those that stand beside this one: asked again of a newer snapshot. */
+    reaskedOf: given.reasked_of ?? null,
+    reasks: given.reasks ?? [],
     /** Ended before this page came to it: nothing about it is news. */
     past: ["completed", "failed", "cancelled"].includes(given.state),
     seq: 0,

@@ -1,5 +1,6 @@
 // The page, put together. Everything that holds state is made here once, and told about the others through callbacks.
 
+import { askAgain } from "./again.js";
 import { Banner } from "./banner.js";
 import { Changes } from "./changes.js";
 import { Composer } from "./composer.js";
@@ -13,6 +14,7 @@ import { lightTogether } from "./light.js";
 import { List } from "./list.js";
 import { packed } from "./log.js";
 import { Mentions } from "./mentions.js";
+import { Moved } from "./moved.js";
 import { post } from "./post.js";
 import { announce, notice } from "./notice.js";
 import { Connection } from "./socket.js";
@@ -31,10 +33,12 @@ const gauge = new Gauge();
 const freshness = new Freshness(indexAgain);
 const banner = new Banner();
 const changes = new Changes(data.changed_url, () => markChanges());
+const moved = new Moved(data.moved_url, () => markChanges());
 const filters = new Filters(data.repository, data.conversation, () => composer.focus());
 const thread = new Thread(document.getElementById("turns"), document.getElementById("scroll"), {
   openSource: (answer, number) => openSource(answer, number),
   retry: (answer, route) => conversation.retry(answer, route),
+  askAgain,
 });
 
 /** The answer whose sources the panel shows, by number; null follows the latest. */
@@ -62,6 +66,7 @@ function changed(answer, kind, before) {
   body.classList.replace("page-empty", "page-thread");
   thread.show(answer);
   if (kind === "passages") changes.learn(answer.evidence);
+  if (answer.outcome) moved.learn(answer);
   if (answer.sending) chosen = null;
   if (kind === "status" && answer.status.stage === "waiting") status.soon();
   showSources();
@@ -128,9 +133,13 @@ function showSources() {
 
 /** Beside the files that are no longer what the index has, and in the bar how many of them the last answer stands on. */
 function markChanges() {
-  for (const turn of thread.turns.values()) changes.mark(turn.element, turn.shown.evidence);
+  for (const turn of thread.turns.values()) {
+    changes.mark(turn.element, turn.shown.evidence);
+    moved.mark(turn.element, turn.shown);
+  }
   const answer = shownAnswer();
   changes.mark(sources.panel, answer?.evidence);
+  if (answer) moved.mark(sources.panel, answer);
   freshness.showChanged(changes.count(answer?.evidence));
 }
 
@@ -271,6 +280,7 @@ const status = new Status(data.status_url, data.repository, {
   onStatus: (news) => {
     freshness.show(news.repository);
     changes.renew(JSON.stringify([news.repository?.indexed_at, news.repository?.source?.checked_at]));
+    moved.renew(news.repository?.indexed_at);
     banner.show(news);
   },
   answering: () => conversation.running() !== null,

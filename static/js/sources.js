@@ -178,9 +178,10 @@ class Card {
     this.state = spoken("");
     this.code = h("div", { class: "code-place" });
     this.checks = h("div");
+    this.now = h("div", { class: "now", "data-now-of": String(passage.number) });
     this.details = h("details", { ontoggle: () => this.details.open && this.drawCode() },
       h("summary", {}, this.sign, this.state, symbolOf(passage), changeMark(passage.path), place(passage)),
-      changeMark(passage.path, { words: true }), passage.suspicious ? suspicion() : null, this.code, this.checks,
+      changeMark(passage.path, { words: true }), passage.suspicious ? suspicion() : null, this.code, this.checks, this.now,
       h("div", { class: "card-foot" }, whyThis(passage), h("a", {
         class: "open", href: sourceAddress(evidence, passage.path, passage.start_line, passage.end_line),
         "aria-label": `Open ${passage.path} at ${spokenRange(passage.start_line, passage.end_line)}`,

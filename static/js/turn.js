@@ -9,12 +9,12 @@ import { told } from "./filters.js";
 import { isRunning } from "./log.js";
 import { progressLine } from "./progress.js";
 import { Prose } from "./prose.js";
-import { count, duration, plural } from "./words.js";
+import { answerAddress, changesAddress, count, duration, plural } from "./words.js";
 
 const UNSURE = "General knowledge. As it may be about the code after all, the model saw these passages too, and was told that they may be unrelated.";
 
 export class Turn {
-  /** `actions`: `openSource(answer, number)`, `retry(answer, route)`. */
+  /** `actions`: `openSource(answer, number)`, `askAgain(answer)`, and in a conversation `retry(answer, route)`. */
   constructor(number, actions) {
     this.actions = actions;
     this.prose = new Prose();
@@ -24,12 +24,14 @@ export class Turn {
     this.evidence = h("div");
     this.note = h("p", { class: "note", hidden: true });
     this.trouble = h("div", { class: "trouble", hidden: true });
+    this.beside = h("p", { class: "beside", hidden: true });
+    this.since = h("p", { class: "since", hidden: true }, h("span"), " ", h("button", { type: "button", class: "text", onclick: () => this.actions.askAgain(this.shown) }, "Ask again at HEAD"));
     this.state = h("div", { class: "state" });
     this.acts = h("div", { class: "acts", role: "toolbar", "aria-label": `Answer ${number}` });
     this.element = h("article", { class: "turn", id: `turn-${number}`, "aria-labelledby": this.heading.id },
       h("p", { class: "no", "aria-hidden": "true" }, String(number)),
       h("header", { class: "q" }, this.heading, this.kept),
-      this.how, this.evidence, this.note, this.prose.element, this.trouble,
+      this.how, this.evidence, this.note, this.prose.element, this.trouble, this.since, this.beside,
       h("div", { class: "foot" }, this.state, this.acts));
     this.shown = {};
   }
@@ -45,6 +47,8 @@ export class Turn {
       answer.filters.pins?.length && `Pinned: ${answer.filters.pins.join(", ")}`].filter(Boolean);
     this.kept.hidden = !kept.length;
     this.kept.textContent = kept.join(" · ");
+    if (before.id !== answer.id) this.since.hidden = true;
+    if (before.id !== answer.id || before.reasks !== answer.reasks) this.drawBeside(answer);
     this.element.ariaBusy = String(isRunning(answer));
     if (another || before.route !== answer.route || before.evidence !== answer.evidence) this.drawFindings(answer);
     else if (before.citations !== answer.citations) this.updateEvidence(answer);
@@ -57,7 +61,7 @@ export class Turn {
 
   drawFindings(answer) {
     const parts = [];
-    if (answer.route) parts.push(routeLine(answer, (route) => this.actions.retry(this.shown, route)));
+    if (answer.route) parts.push(routeLine(answer, this.actions.retry && ((route) => this.actions.retry(this.shown, route))));
     if (answer.evidence) parts.push(stepsOf(answer));
     this.how.replaceChildren(...parts);
     this.how.hidden = parts.length === 0;
@@ -65,6 +69,17 @@ export class Turn {
     if (answer.evidence) this.evidence.append(evidenceList(answer, (number) => this.actions.openSource(this.shown, number)));
     this.note.textContent = noteOf(answer);
     this.note.hidden = this.note.textContent === "";
+  }
+
+  /** Links to the answers that ask the same again, and to the one that this repeats. */
+  drawBeside({ id, reaskedOf, reasks }) {
+    const link = (answer, words) => h("a", { href: changesAddress(answer) }, words);
+    const links = reasks.map((answer, k) => link(answer, reasks.length > 1 ? `What changed the ${k + 1}. time` : "What changed"));
+    const parts = [];
+    if (links.length) parts.push("Asked again of a newer index. ", ...links.flatMap((one) => [one, " "]));
+    if (reaskedOf) parts.push("This asks an earlier question again. ", link(id, "What changed"));
+    this.beside.replaceChildren(...parts);
+    this.beside.hidden = !parts.length;
   }
 
   updateEvidence(answer) {
@@ -95,15 +110,22 @@ export class Turn {
     return [
       icon("warn"),
       h("p", {}, answer.ending.message, answer.text ? " What was written so far is kept above." : ""),
-      byCode && h("button", { type: "button", class: "btn", onclick: () => this.actions.retry(this.shown, "code") }, "Ask about the code"),
-      h("button", { type: "button", class: "btn", onclick: () => this.actions.retry(this.shown) }, icon("redo"), "Retry"),
+      ...(this.actions.retry ? this.tries(byCode) : []),
+    ];
+  }
+
+  tries(byCode) {
+    const { retry } = this.actions;
+    return [
+      byCode ? h("button", { type: "button", class: "btn", onclick: () => retry(this.shown, "code") }, "Ask about the code") : "",
+      h("button", { type: "button", class: "btn", onclick: () => retry(this.shown) }, icon("redo"), "Retry"),
     ];
   }
 
   buttons(answer) {
-    const again = iconButton("redo", "Answer again", () => this.actions.retry(this.shown));
-    const buttons = answer.outcome === "failed" ? [] : [again];
-    if (answer.ending?.abstained) {
+    const { retry } = this.actions;
+    const buttons = answer.outcome === "failed" || !retry ? [] : [iconButton("redo", "Answer again", () => retry(this.shown))];
+    if (answer.ending?.abstained && retry) {
       buttons.unshift(h("button", { type: "button", class: "btn", onclick: () => this.actions.retry(this.shown, "code") }, "Answer anyway"));
     }
     if (answer.text) {
@@ -112,6 +134,9 @@ export class Turn {
     if (answer.text || answer.evidence) {
       buttons.push(iconButton("export", "Export as Markdown", () => download(this.shown)));
     }
+    const address = new URL(answerAddress(answer.id), location.href).href;
+    buttons.push(iconButton("link", "Copy a link to this answer", () => copy(address, "Link copied.")));
+    buttons.push(iconButton("branch", "Ask again at HEAD, beside this answer", () => this.actions.askAgain(this.shown)));
     return buttons;
   }
 }

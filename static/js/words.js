@@ -61,6 +61,15 @@ export function when(iso, now = new Date()) {
   return days < 6 ? weekday.format(date) : day.format(date);
 }
 
+const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short" });
+
+/** "20 November 2026 at 09:12". */
+export const exactMoment = (iso) => exact.format(new Date(iso));
+
+/** Where an answer is by itself, and where it stands beside the one that it repeats. */
+export const answerAddress = (id) => `/answers/${id}/`;
+export const changesAddress = (id) => `/answers/${id}/changes/`;
+
 /** The address of a file in the source view. */
 export function sourceAddress({ repository, snapshot }, path, start, end) {
   const parts = [...repository.split("/"), snapshot, ...path.split("/")].map(encodeURIComponent).join("/");

@@ -65,6 +65,7 @@ class ScriptedSite:
         self.context: dict[str, Any] = {}
         self.status: dict[str, Any] = STATUS
         self.changed: dict[str, str] = {}
+        self.json: dict[str, dict[str, Any]] = {"/moved.json": {"answers": {}}}
         self.index_url = "/repositories/index/"
         self.posted: list[tuple[str, dict[str, list[str]]]] = []
         self.refuses_sockets = False
@@ -138,6 +139,8 @@ class ScriptedSite:
             await _respond(send, 200, "application/json", json.dumps(self.status).encode())
         elif path == "/mentions.json":
             await _respond(send, 200, "application/json", json.dumps({"mentions": self._mentioned(scope)}).encode())
+        elif path in self.json:
+            await _respond(send, 200, "application/json", json.dumps(self.json[path]).encode())
         elif path == "/changed.json":
             asked = parse_qs(scope["query_string"].decode()).get("path", [])
             changed = {name: what for name, what in self.changed.items() if name in asked}
@@ -168,6 +171,7 @@ class ScriptedSite:
                 "status_url": "/status.json",
                 "mentions_url": "/mentions.json",
                 "changed_url": "/changed.json",
+                "moved_url": "/moved.json",
                 "index_url": self.index_url,
                 "signIn": "free",
                 "user": "local",
