@@ -96,6 +96,7 @@ class AnswerLog:
     def __init__(self) -> None:
         self._told = AnswerSoFar()
         self._pending: list[tuple[str, dict[str, Any]]] = []
+        self._bodies: dict[str, bytes] = {}
         self._stopped_by: AssistantError | None = None
 
     @property
@@ -122,6 +123,11 @@ class AnswerLog:
         await self.check()
         if text:
             self.add("delta", {"text": text})
+
+    async def prompt(self, payload: Mapping[str, Any], body: bytes) -> None:
+        """Add a `prompt` entry, and keep what it tells by the hash: the body of the request that is about to be sent."""
+        await self.append("prompt", payload)
+        self._bodies[payload["sha256"]] = body
 
     async def check(self) -> None:
         """Raise AnswerCancelled or LeaseLost when this answer should stop. Worth a call before anything that takes long."""
@@ -158,6 +164,11 @@ class AnswerLog:
     def take(self) -> list[tuple[str, dict[str, Any]]]:
         """The entries that no one has taken yet."""
         taken, self._pending = self._pending, []
+        return taken
+
+    def take_bodies(self) -> dict[str, bytes]:
+        """By hash: the bodies of the `prompt` entries that no one has taken yet."""
+        taken, self._bodies = self._bodies, {}
         return taken
 
     @property

@@ -66,7 +66,8 @@ Entry = tuple[str, dict[str, Any]]
 class Running:
     """An answer that this worker writes at the moment.
 
-    seq: the last event that is known to be written. in_doubt: what a write that failed may yet have written.
+    seq: the last event that is known to be written. in_doubt: what a write that failed may yet have written. bodies: of the
+    prompts in it.
     """
 
     token: UUID
@@ -77,6 +78,7 @@ class Running:
     seq: int
     renewed_at: float
     in_doubt: list[Entry] = field(default_factory=list)
+    bodies: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def has_something_to_write(self) -> bool:
@@ -86,11 +88,13 @@ class Running:
         """What is to be written now; in doubt until `written` says otherwise."""
         told = self.log.told if self.log.has_ended else None
         self.in_doubt += self.log.take()
-        return Work(self.token, self.seq, tuple(self.in_doubt), told)
+        self.bodies |= self.log.take_bodies()
+        return Work(self.token, self.seq, tuple(self.in_doubt), told, dict(self.bodies))
 
     def written(self, at: float) -> None:
         self.seq += len(self.in_doubt)
         self.in_doubt.clear()
+        self.bodies.clear()
         self.renewed_at = at
 
     def stop(self, reason: AssistantError) -> None:

@@ -180,7 +180,9 @@ async def _write(story: Story, model: OpenAIChatModel, limits: Limits, moderatio
     await story.status("reading", told.strip())
     writing = Writing(story, prompt, EMBEDDED_REPEATS if model.endpoint.embedded else REPEATS)
     messages, max_tokens = writing.to_send(model.endpoint)
-    stream = model.stream(messages, max_tokens=max_tokens, stop=family.stop)
+    request = model.request(messages, max_tokens=max_tokens, stop=family.stop)
+    await story.prompt(request, prompt)
+    stream = model.stream(request)
     async with aclosing(moderation.released(stream) if moderation else stream) as parts:
         async for part in parts:
             if isinstance(part, Finished):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import json
 import logging
 import re
@@ -95,6 +96,46 @@ class Timeouts:
     metadata_s: float = 10.0
 
 
+@dataclass(frozen=True)
+class ChatRequest:
+    """One request for an answer. It is sent as `body`, byte for byte, so what is recorded of it is what the server got.
+
+    Keys are in a header, never in here.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = TEMPERATURE
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The parameters that the answer depends on; those that aren't given are the server's own."""
+        return {
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            **({"stop": list(self.stop)} if self.stop else {}),
+        }
+
+    @functools.cached_property
+    def body(self) -> bytes:
+        """JSON in one canonical form: keys sorted, no spaces, UTF-8."""
+        told = {
+            "model": self.model,
+            "messages": [message.as_json() for message in self.messages],
+            **self.sampling,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        return json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Of `body`, in hexadecimal."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A piece of the answer."""
@@ -132,9 +173,11 @@ class ChatModel(Protocol):
         """How many tokens these messages are, template included."""
         ...
 
-    def stream(
-        self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[StreamPart, None]:
+    def request(self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()) -> ChatRequest:
+        """What `stream` sends for these messages."""
+        ...
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[StreamPart, None]:
         """Text and Reasoning in order, then one Finished. Close it to stop generation."""
         ...
 
@@ -153,31 +196,24 @@ class OpenAIChatModel:
     async def count_prompt(self, messages: Sequence[Message]) -> int:
         return await self._counter.count_prompt([message.as_json() for message in messages])
 
-    async def stream(
-        self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[StreamPart, None]:
-        body = {
-            "model": self.info.name,
-            "messages": [message.as_json() for message in messages],
-            "max_tokens": max_tokens,
-            "temperature": TEMPERATURE,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **({"stop": list(stop)} if stop else {}),
-        }
+    def request(self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str] = ()) -> ChatRequest:
+        return ChatRequest(self.info.name, tuple(messages), max_tokens, tuple(stop))
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamPart, None]:
         reading = _Reading(self.endpoint, self._timeouts)
-        async with self._open(body, reading) as source, aclosing(source.aiter_sse()) as events:
+        async with self._open(request.body, reading) as source, aclosing(source.aiter_sse()) as events:
             while not reading.done and (event := await self._next(events, reading)) is not None:
                 for part in reading.take(event):
                     yield part
         yield reading.finished()
 
     @asynccontextmanager
-    async def _open(self, body: dict[str, Any], reading: _Reading) -> AsyncIterator[EventSource]:
+    async def _open(self, body: bytes, reading: _Reading) -> AsyncIterator[EventSource]:
         """The response's events. Leaving the context closes the connection, read to its end or not."""
         timeout = httpx.Timeout(None, connect=self._timeouts.connect_s)
-        url, headers = self.endpoint.url + "/v1/chat/completions", self.endpoint.headers
-        request = self._client.build_request("POST", url, json=body, headers=headers, timeout=timeout)
+        url = self.endpoint.url + "/v1/chat/completions"
+        headers = {**self.endpoint.headers, "Content-Type": "application/json"}
+        request = self._client.build_request("POST", url, content=body, headers=headers, timeout=timeout)
         with _transport_errors(self.endpoint), reading.deadline() as wait_s:
             async with asyncio.timeout(wait_s):
                 response = await self._client.send(request, stream=True)

@@ -12,7 +12,7 @@ fails, since a question that kills workers would otherwise kill them all.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from assistant import events
+from assistant import events, sent_prompts
 from assistant.answer_log import AnswerJob, Shown, Turn
 from assistant.events import AnswerSoFar, Event
 from assistant.models import Answer
@@ -52,13 +52,14 @@ class Work:
 
     after: the last event that the worker knows to be written. Where the log is further than that, a write that seemed to
     fail did succeed (a connection can break after the commit), and the first of `entries` are in it already.
-    told: the whole log's fold when `entries` end it, else None.
+    told: the whole log's fold when `entries` end it, else None. bodies: what `prompt` entries tell the hashes of.
     """
 
     token: UUID
     after: int
     entries: Sequence[tuple[str, Mapping[str, Any]]] = ()
     told: AnswerSoFar | None = None
+    bodies: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ def _last_tries(answers: Iterable[Answer]) -> list[Answer]:
 def write(work: Iterable[Work]) -> Written:
     """Write the entries of many answers, and renew their leases, in one transaction."""
     by_token = {item.token: item for item in work}
+    bodies = {item.token: sent_prompts.compressed(item.bodies) for item in by_token.values() if item.bodies}
     with transaction.atomic():
         # Locked in one order, so that two workers can't wait for each other.
         held = list(Answer.objects.select_for_update().filter(lease_token__in=by_token).order_by("pk"))
@@ -199,6 +201,7 @@ def write(work: Iterable[Work]) -> Written:
         fresh = {_token(answer): _number(answer, by_token[_token(answer)]) for answer in held}
         moved = [answer for answer in held if fresh[_token(answer)]]
         events.write(event for added in fresh.values() for event in added)
+        sent_prompts.write({answer.pk: bodies[_token(answer)] for answer in held if _token(answer) in bodies})
         Answer.objects.filter(lease_token__in=by_token).bulk_update(moved, ["last_seq"])
         for answer in moved:
             if (told := by_token[_token(answer)].told) is not None:

@@ -121,6 +121,7 @@ class AnswerEvent(models.Model):
         STATUS = "status"
         ROUTE = "route"
         PASSAGES = "passages"
+        PROMPT = "prompt"
         DELTA = "delta"
         CITATION = "citation"
         PLACE = "place"
@@ -141,6 +142,23 @@ class AnswerEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seq} {self.kind}"
+
+
+class SentPrompt(models.Model):
+    """What a model was sent for an answer, which a `prompt` event tells by its hash. Goes with the answer.
+
+    Only `assistant.sent_prompts` writes and reads these.
+    """
+
+    answer = models.ForeignKey(Answer, on_delete=models.CASCADE, related_name="+")
+    sha256 = models.CharField(max_length=64, help_text="Of the request's body.")
+    body = models.BinaryField(help_text="The request's body as it was sent, compressed by zlib.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["answer", "sha256"], name="one_body_a_hash")]
+
+    def __str__(self) -> str:
+        return self.sha256
 
 
 class AnswerCitation(models.Model):

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from assistant.answer_log import AnswerJob, AnswerLog
 from assistant.catalogue import family_of
+from assistant.chat_model import ChatRequest
 from assistant.citations import CitationReader, Claims
 from assistant.intent import Decision
 from assistant.packing import Chosen, Limits, Prompt, Question
@@ -119,6 +120,17 @@ class Story:
         }
         self.has_passages = True
         await self.log.append("passages", entry)
+
+    async def prompt(self, request: ChatRequest, packed: Prompt) -> None:
+        """Before the request is sent: what a model wrote is in no log without what it was sent."""
+        entry = {
+            "sha256": request.sha256,
+            "model": request.model,
+            "sampling": request.sampling,
+            "tokens": packed.tokens,
+            "messages": len(request.messages),
+        }
+        await self.log.prompt(entry, request.body)
 
     async def admit_missing_words(self, *, goes_on: bool) -> None:
         """Say first what the repository holds no answer to: small models don't admit it, whatever they are told.

@@ -97,7 +97,7 @@ async def ask_directly(url: str) -> tuple[float, float]:
     async with http_client(timeouts) as client:
         model = await connect(client, Endpoint(url), timeouts)
         started, at = time.perf_counter(), []
-        async for part in model.stream([Message("user", "Where?")], max_tokens=TOKENS):
+        async for part in model.stream(model.request([Message("user", "Where?")], max_tokens=TOKENS)):
             if isinstance(part, Text):
                 at.append(time.perf_counter())
     return at[0] - started, (len(at) - 1) / (at[-1] - at[0])

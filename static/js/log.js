@@ -25,7 +25,7 @@ export function newAnswer(given) {
 
 /** What a `reset` throws away. */
 function blank(attempt) {
-  return { attempt, status: null, route: null, evidence: null, ...written() };
+  return { attempt, status: null, route: null, evidence: null, prompt: null, ...written() };
 }
 
 /** What is withdrawn when moderation refuses an answer. */
@@ -50,6 +50,7 @@ const kinds = {
   status: (_, payload) => ({ status: payload }),
   route: (_, payload) => ({ route: payload }),
   passages: (_, payload) => ({ evidence: payload }),
+  prompt: (_, payload) => ({ prompt: payload }),
   delta: (answer, payload) => ({ text: answer.text + payload.text }),
   citation: (answer, payload) => ({ citations: new Map(answer.citations).set(citationKey(payload), payload) }),
   place: (answer, payload) => ({ places: new Map(answer.places).set(payload.start, payload) }),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -194,7 +196,7 @@ def prompts(server: FakeModelServer) -> list[list[dict[str, str]]]:
 async def test_route_and_evidence_come_before_the_first_token_and_checked_citations_after_it(ask, server):
     answer = await ask().done()
     told = [kind for kind in answer.kinds if kind != "status"]
-    assert told == ["route", "route", "passages", "delta", "citation", "citation", "place", "completed"]
+    assert told == ["route", "route", "passages", "prompt", "delta", "citation", "citation", "place", "completed"]
     assert [status["stage"] for status in answer.all("status")] == ["retrieving", "reading", "generating"]
     assert answer.log.text == "`Cart.add_item` does it [1]."
     pending, verified = answer.all("citation")
@@ -206,6 +208,29 @@ async def test_route_and_evidence_come_before_the_first_token_and_checked_citati
     assert (place["state"], place["path"], place["start"], place["end"]) == ("here", "shop/cart.py", 0, 15)
     assert completed["usage"]["completion_tokens"] == 4
     assert completed["timings"]["first_token_ms"] <= completed["timings"]["total_ms"]
+
+
+async def test_the_log_tells_the_hash_of_what_the_server_got_with_model_sampling_and_tokens(ask, server, settings):
+    settings.CODE_MODEL_API_KEY = "sk-secret"
+    answer = await ask().done()
+    got = server.stats()["requests"][-1]
+    canonical = json.dumps(got, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    told = answer.last("prompt")
+    assert answer.log.take_bodies() == {told["sha256"]: canonical}
+    assert told["sha256"] == hashlib.sha256(canonical).hexdigest()
+    assert (told["model"], told["messages"]) == (got["model"], len(got["messages"]))
+    assert told["sampling"] == {"temperature": got["temperature"], "max_tokens": got["max_tokens"]}
+    assert told["tokens"] == answer.last("completed")["usage"]["prompt_tokens"]
+    assert b"sk-secret" not in canonical and "sk-secret" not in json.dumps(answer.entries)
+
+
+async def test_a_request_that_was_refused_and_the_smaller_one_are_both_told(ask, server, settings):
+    settings.CODE_MODEL_CONTEXT = 16_000
+    server.set(fault="overflow", times=1, context=2000)
+    answer = await ask().done()
+    first, second = answer.all("prompt")
+    assert first["sampling"]["max_tokens"] > second["sampling"]["max_tokens"]
+    assert [*answer.log.take_bodies()] == [first["sha256"], second["sha256"]]
 
 
 async def test_the_passages_are_numbered_as_the_model_sees_them(ask, server):
@@ -285,6 +310,11 @@ async def test_a_mere_search_asks_no_model(ask, server):
 class FindsNothing(Retriever):
     def search(self, *_: Any, **__: Any) -> SearchResult:
         return SearchResult((), (), False)
+
+
+async def test_where_no_model_is_asked_no_prompt_is_told(ask, server):
+    assert not (await ask(route="search").done()).all("prompt")
+    assert not (await ask(route="code", retriever=FindsNothing()).done()).all("prompt")
 
 
 async def test_where_nothing_is_found_there_is_nothing_to_ask_a_model_about(ask, server):

@@ -67,13 +67,13 @@ async def model_at(client: httpx.AsyncClient, url: str, timeouts: Timeouts = PAT
 
 
 async def read(model: OpenAIChatModel, max_tokens: int = 100) -> list[StreamPart]:
-    return [part async for part in model.stream(QUESTION, max_tokens=max_tokens)]
+    return [part async for part in model.stream(model.request(QUESTION, max_tokens=max_tokens))]
 
 
 async def text_until_error(model: OpenAIChatModel) -> tuple[str, ModelError]:
     text = ""
     with pytest.raises(ModelError) as raised:
-        async for part in model.stream(QUESTION, max_tokens=100):
+        async for part in model.stream(model.request(QUESTION, max_tokens=100)):
             text += part.text if isinstance(part, Text) else ""
     return text, raised.value
 
@@ -120,7 +120,7 @@ async def test_a_killed_server_is_a_broken_stream(client):
     with FakeModelServer(delay_s=0.05) as doomed:
         model = await model_at(client, doomed.url)
         with pytest.raises(StreamBroken):
-            async for part in model.stream(QUESTION, max_tokens=100):
+            async for part in model.stream(model.request(QUESTION, max_tokens=100)):
                 if isinstance(part, Text):
                     doomed.stop(signal.SIGKILL)
 
@@ -225,7 +225,7 @@ async def test_a_url_without_a_scheme_is_named(client):
 async def test_closing_the_stream_ends_generation_at_the_server(client, server):
     server.set(delay_s=0.05, text="word " * 1000)
     model = await model_at(client, server.url)
-    async with aclosing(model.stream(QUESTION, max_tokens=1000)) as parts:
+    async with aclosing(model.stream(model.request(QUESTION, max_tokens=1000))) as parts:
         async for part in parts:
             if isinstance(part, Text):
                 assert server.stats()["running"] == 1

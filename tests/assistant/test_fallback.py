@@ -64,7 +64,7 @@ class Asking:
 
     async def write(self, model: OpenAIChatModel, instead_of: ModelError | None) -> None:
         self.tries.append((model.info.name, type(instead_of).__name__ if instead_of else ""))
-        async for part in model.stream(QUESTION, max_tokens=50):
+        async for part in model.stream(model.request(QUESTION, max_tokens=50)):
             if isinstance(part, Text):
                 self.text += part.text
 
