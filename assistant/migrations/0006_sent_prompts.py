@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('assistant', '0004_conversation_fence_mark'),
+        ('assistant', '0005_answer_reasked_of'),
     ]
 
     operations = [
