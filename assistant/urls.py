@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from assistant import answer_views, views
+from assistant import answer_views, prompt_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -14,6 +14,9 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>/delete/", views.delete, name="delete"),
     path("answers/<uuid:answer_id>/", answer_views.answer, name="answer"),
     path("answers/<uuid:answer_id>/again/", answer_views.again, name="answer-again"),
+    path("answers/<uuid:answer_id>/prompt/", prompt_views.prompt, name="prompt"),
+    path("answers/<uuid:answer_id>/prompt.json", prompt_views.prompt_json, name="prompt-json"),
+    path("answers/<uuid:answer_id>/prompt.txt", prompt_views.prompt_txt, name="prompt-txt"),
     path("answers/<uuid:answer_id>/log.json", answer_views.log_json, name="answer-log"),
     path("answers/<uuid:answer_id>/changes/", answer_views.changes, name="answer-changes"),
     path("answers/<uuid:answer_id>/changes.json", answer_views.changes_json, name="answer-changes-json"),

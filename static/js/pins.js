@@ -1,21 +1,21 @@
 // What an answer is pinned to: enough to see what it stood on, and to ask the same again.
 
 import { h } from "./dom.js";
-import { count, exactMoment } from "./words.js";
+import { count, exactMoment, promptAddress } from "./words.js";
 
 const code = (text) => h("code", {}, text);
 
 /** A list of facts about `answer`. `snapshot`: what the server knows of it, or null when it has been removed. */
 export function pins(answer, { created_at: askedAt }, snapshot) {
-  const { ending, evidence, route } = answer;
+  const { ending, evidence, prompt, route } = answer;
   const claims = ending?.claims;
   const facts = [
     ["Asked", exactMoment(askedAt)],
     ["Commit", commitOf(evidence, snapshot)],
     ["Snapshot", snapshotOf(evidence, snapshot)],
     ["Model", ending?.model || route?.model],
-    ["Sampling", samplingOf(ending?.sampling)],
-    ["Prompt", ending?.prompt_sha256 && code(ending.prompt_sha256)],
+    ["Sampling", samplingOf(prompt?.sampling)],
+    ["Prompt", prompt && [code(prompt.sha256), " ", h("a", { class: "text", href: promptAddress(answer.id) }, "What the model saw")]],
     ["Claims", claims?.total ? `${count(claims.verified)} of ${count(claims.total)} verified` : ""],
   ];
   return h("dl", { class: "kv pins" }, facts.filter(([, told]) => told).flatMap(([name, told]) => [h("dt", {}, name), h("dd", {}, told)]));

@@ -9,7 +9,7 @@ import { told } from "./filters.js";
 import { isRunning } from "./log.js";
 import { progressLine } from "./progress.js";
 import { Prose } from "./prose.js";
-import { answerAddress, changesAddress, count, duration, plural } from "./words.js";
+import { answerAddress, changesAddress, count, duration, plural, promptAddress } from "./words.js";
 
 const UNSURE = "General knowledge. As it may be about the code after all, the model saw these passages too, and was told that they may be unrelated.";
 
@@ -134,6 +134,7 @@ export class Turn {
     if (answer.text || answer.evidence) {
       buttons.push(iconButton("export", "Export as Markdown", () => download(this.shown)));
     }
+    if (answer.prompt) buttons.push(h("a", { class: "tool", href: promptAddress(answer.id), "aria-label": "What the model saw", title: "What the model saw" }, icon("eye")));
     const address = new URL(answerAddress(answer.id), location.href).href;
     buttons.push(iconButton("link", "Copy a link to this answer", () => copy(address, "Link copied.")));
     buttons.push(iconButton("branch", "Ask again at HEAD, beside this answer", () => this.actions.askAgain(this.shown)));

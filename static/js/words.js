@@ -69,6 +69,8 @@ export const exactMoment = (iso) => exact.format(new Date(iso));
 /** Where an answer is by itself, and where it stands beside the one that it repeats. */
 export const answerAddress = (id) => `/answers/${id}/`;
 export const changesAddress = (id) => `/answers/${id}/changes/`;
+/** What the model was sent for it. */
+export const promptAddress = (id) => `/answers/${id}/prompt/`;
 
 /** The address of a file in the source view. */
 export function sourceAddress({ repository, snapshot }, path, start, end) {

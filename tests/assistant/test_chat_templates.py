@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jinja2.sandbox
+import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant import rendered_prompt
 from assistant.catalogue import FAMILIES
 from assistant.chat_model import Message
 from assistant.prompts import normalised
@@ -21,7 +22,6 @@ from tests.assistant.chat_templates.derive import DIALOGUES
 from tests.processes import ROOT
 
 TEMPLATES = sorted(path.stem for path in (ROOT / "assistant/chat_templates").glob("*.jinja"))
-TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 SERVED = [family for family in FAMILIES if family.chat_template]
 
 
@@ -29,14 +29,8 @@ def source(template: str) -> str:
     return (ROOT / f"assistant/chat_templates/{template}.jinja").read_text()
 
 
-def refuse(message: str) -> str:
-    raise jinja2.exceptions.TemplateError(message)
-
-
 def render(template: str, messages: list[dict[str, str]]) -> str:
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = refuse
-    return environment.from_string(source(template)).render(messages=messages, add_generation_prompt=True, **TOKENS)
+    return rendered_prompt.render(f"{template}.jinja", messages)
 
 
 def golden(template: str) -> dict[str, Any]:
@@ -67,7 +61,7 @@ def test_transformers_renders_the_templates_to_the_same_text(template: str, case
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), **TOKENS)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), **rendered_prompt.TOKENS)
     rendered = tokenizer.apply_chat_template(
         case["messages"], chat_template=source(template), tokenize=False, add_generation_prompt=True
     )
