@@ -6,6 +6,7 @@ plain forms are sent as what no browser renders.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -89,17 +90,18 @@ def _context(answer: Answer, every: list[Sent], chosen: Sent | None) -> dict[str
         "every": every,
         "sent": chosen,
         "nothing": _nothing(answer),
-        **(_of(chosen) if chosen else {}),
+        **(told_of(chosen) if chosen else {}),
     }
 
 
-def _of(sent: Sent) -> dict[str, Any]:
+def told_of(sent: Sent) -> dict[str, Any]:
+    """What the page says of one request."""
     family = family_of(sent.told["model"])
     return {
         "messages": _messages(sent),
         "tokens": f"{sent.told['tokens']:,}",
-        "sampling": sent.told["sampling"].items(),
-        "template": _template(family),
+        "sampling": {name: json.dumps(value, ensure_ascii=False) for name, value in sent.told["sampling"].items()}.items(),
+        "chat_template": _template(family),
         "rendered": rendered(family, sent.messages) if sent.body is not None else None,
     }
 

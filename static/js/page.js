@@ -29,7 +29,7 @@ const body = document.body;
 const heading = document.getElementById("title");
 
 const sources = new Sources();
-const gauge = new Gauge();
+const gauge = new Gauge((answer, number) => openSource(answer, number)?.focus());
 const freshness = new Freshness(indexAgain);
 const banner = new Banner();
 const changes = new Changes(data.changed_url, () => markChanges());
@@ -146,8 +146,9 @@ function markChanges() {
 function openSource(answer, number) {
   chosen = answer.number === conversation.turns().at(-1).number ? null : answer.number;
   gauge.show(answer);
-  sources.open(answer, number);
+  const card = sources.open(answer, number);
   markChanges();
+  return card;
 }
 
 thread.element.addEventListener("click", (event) => {

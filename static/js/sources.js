@@ -207,6 +207,10 @@ class Card {
     this.drawCode();
   }
 
+  focus() {
+    this.details.querySelector("summary").focus();
+  }
+
   drawCode(again = false) {
     if (this.drawn && !again) return;
     this.drawn = true;

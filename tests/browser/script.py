@@ -52,6 +52,11 @@ def route(name: str = "code") -> Event:
     return "route", {"route": name, "reason": "2 symbols matched", "model": "coder-1.5b", "demonstration": False, "licence": ""}
 
 
+def prompt(**more: Any) -> Event:
+    sampling = {"temperature": 0.2, "max_tokens": 1024}
+    return "prompt", {"sha256": "c" * 64, "model": "coder-1.5b", "sampling": sampling, "tokens": 1190, "messages": 8, **more}
+
+
 def delta(text: str) -> Event:
     return "delta", {"text": text}
 
