@@ -93,7 +93,8 @@ async function compare() {
   if (!response?.ok) return;
   const told = await response.json();
   const [before, after] = shown.map((one) => one.answer);
-  if (!told.passages && isRunning(after)) return;
+  // The server may know of passages already whose event is still on its way here.
+  if (!after.evidence && isRunning(after)) return;
   document.getElementById("changes-body").replaceChildren(...difference(told, before, after));
   document.getElementById("changes").hidden = false;
 }

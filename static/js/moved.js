@@ -88,7 +88,7 @@ function unlike(lines) {
 
 const WORDS = {
   moved: ["Moved.", "the cited lines are"],
-  changed: ["Changed.", "other lines are in their place:"],
+  changed: ["Changed.", "the lines in their place differ:"],
   gone: ["Gone.", "the cited lines are no longer there."],
 };
 

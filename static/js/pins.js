@@ -30,10 +30,12 @@ function commitOf(evidence, snapshot) {
 function snapshotOf(evidence, snapshot) {
   const id = evidence?.snapshot ?? snapshot?.id;
   if (!id) return "";
-  return [code(id), snapshot ? `, made ${exactMoment(snapshot.indexed_at)}` : "", snapshot?.kept ? "" : ". Its files have been removed: the passages below are from the answer’s own log."];
+  return [code(id), snapshot ? `, made ${exactMoment(snapshot.indexed_at)}` : "", snapshot?.kept ? "" : ". Its files have been removed: the passages shown are from the answer’s own log."];
 }
 
+/** "temperature 0.2, max_tokens 1024, stop "\n\n"": as the server got it, without what is empty. */
 function samplingOf(sampling) {
-  return sampling && Object.entries(sampling).map(([name, value]) => `${name} ${value}`).join(", ");
+  const set = Object.entries(sampling ?? {}).filter(([, value]) => value !== null && value.length !== 0);
+  return set.map(([name, value]) => `${name} ${Array.isArray(value) ? value.map((one) => JSON.stringify(one)).join(" ") : value}`).join(", ");
 }
 

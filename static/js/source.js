@@ -46,7 +46,7 @@ function fileText() {
 }
 
 const back = document.getElementById("back");
-if (document.referrer.startsWith(`${location.origin}/conversations/`)) {
+if (["conversations", "answers"].some((place) => document.referrer.startsWith(`${location.origin}/${place}/`))) {
   back.hidden = false;
   back.href = document.referrer;
 }

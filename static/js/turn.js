@@ -25,7 +25,7 @@ export class Turn {
     this.note = h("p", { class: "note", hidden: true });
     this.trouble = h("div", { class: "trouble", hidden: true });
     this.beside = h("p", { class: "beside", hidden: true });
-    this.since = h("p", { class: "since", hidden: true }, h("span"), " ", h("button", { type: "button", class: "text", onclick: () => this.actions.askAgain(this.shown) }, "Ask again at HEAD"));
+    this.since = h("p", { class: "since", hidden: true }, h("span"), " ", h("button", { type: "button", class: "text", onclick: () => this.actions.askAgain(this.shown) }, "Re-ask at HEAD"));
     this.state = h("div", { class: "state" });
     this.acts = h("div", { class: "acts", role: "toolbar", "aria-label": `Answer ${number}` });
     this.element = h("article", { class: "turn", id: `turn-${number}`, "aria-labelledby": this.heading.id },
@@ -137,7 +137,7 @@ export class Turn {
     if (answer.prompt) buttons.push(h("a", { class: "tool", href: promptAddress(answer.id), "aria-label": "What the model saw", title: "What the model saw" }, icon("eye")));
     const address = new URL(answerAddress(answer.id), location.href).href;
     buttons.push(iconButton("link", "Copy a link to this answer", () => copy(address, "Link copied.")));
-    buttons.push(iconButton("branch", "Ask again at HEAD, beside this answer", () => this.actions.askAgain(this.shown)));
+    buttons.push(iconButton("branch", "Re-ask at HEAD, beside this answer", () => this.actions.askAgain(this.shown)));
     return buttons;
   }
 }

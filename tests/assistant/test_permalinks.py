@@ -17,7 +17,7 @@ from assistant.models import Answer, Conversation
 from indexer.models import Repository, Snapshot
 from tests.indexer.builds import SMALL, Bench, write_files
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.event_log]
 
 GUARDS = """def run_guards(self, exchange):
     for guard in self.guards:

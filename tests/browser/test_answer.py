@@ -21,9 +21,11 @@ SNAPSHOT = {
     **{"commit": "a1b2c3d" + "0" * 33, "ref": "main", "dirty": False, "indexed_at": "2026-11-19T08:00:00+00:00", "kept": True},
 }
 GATES = {"path": "src/harbor/gates.py", "start_line": 5, "end_line": 9}
+SAMPLING = {"temperature": 0.2, "max_tokens": 1024, "stop": ["</s>"]}
 LOG: tuple[Event, ...] = (
     route(),
     passages(passage(1), passage(2, path="src/harbor/gates.py", symbol="open_gates", start_line=5, end_line=9), passage(None)),
+    ("prompt", {"sha256": "e" * 64, "model": "coder-1.5b", "sampling": SAMPLING, "tokens": 1190, "messages": 4}),
     delta(TEXT),
     citation(TEXT, 1, "verified"),
     citation(TEXT, 2, "unverified", **GATES),
@@ -103,7 +105,8 @@ def test_an_answer_has_a_page_with_its_evidence_and_what_it_is_pinned_to(
         "href", re.compile(f"/source/harbor/{SNAPSHOT['id']}/")
     )
     pins = page.locator(".pins")
-    for fact in ("20 November 2026", SNAPSHOT["commit"], SNAPSHOT["id"], "coder-1.5b", "1 of 2 verified"):
+    sampling, prompt = 'temperature 0.2, max_tokens 1024, stop "</s>"', "e" * 64
+    for fact in (sampling, prompt, "20 November 2026", SNAPSHOT["commit"], SNAPSHOT["id"], "coder-1.5b", "1 of 2 verified"):
         expect(pins).to_contain_text(str(fact))
     expect(page.get_by_role("button", name="Answer again")).to_have_count(0)
     expect(page.get_by_role("button", name="Use general knowledge")).to_have_count(0)
@@ -137,7 +140,7 @@ def test_citations_that_are_no_longer_where_they_were_are_marked_and_lead_to_whe
     link = page.locator(".card[data-src='1'] .now a")
     expect(link).to_have_attribute("href", f"/source/harbor/{MOVED['snapshot']}/src/harbor/application.py#L180-L184")
     expect(page.locator(".card[data-src='2'] .now")).to_contain_text("no longer there")
-    page.locator(".since").get_by_role("button", name="Ask again at HEAD").click()
+    page.locator(".since").get_by_role("button", name="Re-ask at HEAD").click()
     page.wait_for_url(re.compile(r"/answers/[\w-]+/changes/"))
     [(where, fields)] = site.posted
     assert where == f"/answers/{OLD}/again/"

@@ -357,3 +357,42 @@ def test_a_commit_after_the_index_was_made_is_told_and_its_file_is_marked(sextan
         expect(page.locator(".as-indexed")).to_contain_text("This file has changed since.")
     finally:
         subprocess.run([*git, "reset", "-q", "--hard", "HEAD~1"], check=True)
+
+
+def test_an_answer_keeps_its_evidence_at_its_own_address_and_is_asked_again_at_head(
+    sextant: Deployment, model: FakeModelServer, page: Page, new_page: Callable[..., Page]
+) -> None:
+    model.set(text="The salt comes from `os.urandom` in `hash_password` [1].")
+    ask(page)
+    wait_for_end(page)
+    page.locator(".turn").last.get_by_role("button", name="Copy a link to this answer").click()
+    address = page.evaluate("navigator.clipboard.readText()")
+    vault = sextant.folder / "vault"
+    file = vault / "vault" / "passwords.py"
+    git = ["git", "-C", str(vault), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    file.write_text(f"# Vault, a keeper of passwords.\n# Licence: MIT\n\n{file.read_text()}")
+    subprocess.run([*git, "commit", "-qam", "Tell the licence"], check=True)
+    try:
+        sextant.manage("index_repo", str(vault), "--name", "vault")
+        chip = page.locator(".turn .prose button.cite")
+        expect(chip).to_have_attribute("data-now", "moved", timeout=PATIENCE_MS)
+        alone = new_page()
+        alone.goto(address)
+        expect(alone.locator(".prose button.cite")).to_have_attribute("data-now", "moved", timeout=PATIENCE_MS)
+        alone.locator(".prose button.cite").click()
+        expect(alone.locator(".card[data-src='1'] .code")).to_contain_text("salt = os.urandom(16)")
+        alone.locator(".card[data-src='1'] .now a").click()
+        expect(alone.locator(".src .in").filter(has_text="salt = os.urandom(16)")).to_be_in_viewport()
+        expect(alone.get_by_role("link", name="Back to the answer")).to_be_visible()
+        model.set(text="It is drawn in `hash_password` [1].")
+        page.locator(".since").get_by_role("button", name="Re-ask at HEAD").click()
+        page.wait_for_url(re.compile("/changes/$"))
+        expect(page.locator(".prose").first).to_contain_text("The salt comes from")
+        expect(page.locator(".prose").last).to_contain_text("It is drawn in", timeout=PATIENCE_MS)
+        expect(page.locator("#changes")).to_contain_text("1 citation has moved", timeout=PATIENCE_MS)
+        page.goto(address)
+        expect(page.locator(".beside a")).to_be_visible()
+        expect(page.locator(".prose")).to_contain_text("The salt comes from")
+    finally:
+        subprocess.run([*git, "reset", "-q", "--hard", "HEAD~1"], check=True)
+        sextant.manage("index_repo", str(vault), "--name", "vault")
