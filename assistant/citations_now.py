@@ -77,8 +77,8 @@ class _Files:
         if now.state in ("here", "moved"):
             return now
         # Other files are read only for what its own no longer holds.
-        name = re.split(r"\W+", passage["symbol"])[-1]
-        homes = self._lookup.homes(cited.path, passage["blob"], [name] if name else [])
+        name = re.findall(r"\w+", passage["symbol"])[-1:]
+        homes = self._lookup.homes(cited.path, passage["blob"], name)
         return locate(cited, {**own, **self._read(homes)})
 
     def _read(self, paths: Iterable[str]) -> dict[str, Sequence[str]]:

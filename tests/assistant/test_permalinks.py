@@ -273,15 +273,18 @@ def test_at_the_live_snapshot_citations_are_moved_changed_or_gone(answered, user
     assert client.get("/moved.json", {"answer": "x"}).status_code == 404
 
 
-def test_a_file_that_was_moved_as_it_is_is_found_by_its_contents(answered, user, repository, snapshots, tmp_path) -> None:
-    bench = Bench(tmp_path / "moved", {"quay/casting.py": SOURCES["old.py"], "quay/other.py": "x = 1\n"})
+def test_a_file_that_was_moved_is_found_by_its_contents_or_by_what_it_defines(
+    answered, user, repository, snapshots, tmp_path
+) -> None:
+    guarding = f"import harbor\n{GUARDS.replace('is not None', 'is not harbor.NONE')}"
+    bench = Bench(tmp_path / "moved", {"quay/casting.py": SOURCES["old.py"], "quay/guarding.py": guarding})
     directory = bench.build_without_vectors()
     moved = Snapshot.objects.create(repository=repository, commit="2" * 40)
     directory.rename(moved.directory)
     make_live(repository, moved)
     told = browser_of(user).get("/moved.json", {"answer": str(answered.pk)}).json()["answers"][str(answered.pk)]
     assert {one["number"]: (one["state"], one["path"]) for one in told["citations"]} == {
-        1: ("gone", "guards.py"),
+        1: ("changed", "quay/guarding.py"),
         2: ("gone", "gates.py"),
         3: ("moved", "quay/casting.py"),
     }
