@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +26,7 @@ ASKED = "Question: How do guards run?\n\n  indented, and its end"
 
 def context() -> dict[str, Any]:
     answer = Answer(question="How do guards run?")
-    messages = Message("system", "Answer from the passages."), Message("user", PASSAGES), Message("user", ASKED)
+    messages = Message("system", "Answer."), Message("user", PASSAGES), Message("assistant", "Yes [1]."), Message("user", ASKED)
     request = ChatRequest("codellama-7b-instruct", messages, 1024, stop=("<step>",))
     told = {
         "sha256": request.sha256,
@@ -60,13 +61,20 @@ def clipboard(page: Page) -> str:
 
 def test_a_message_is_shown_and_copied_exactly_as_it_was_sent(page: Page) -> None:
     shown = [message.text_content() for message in page.locator(".message pre").all()]
-    assert shown == ["Answer from the passages.", PASSAGES, ASKED]
+    assert shown == ["Answer.", PASSAGES, "Yes [1].", ASKED]
     page.get_by_role("button", name="Copy message 2").click()
     expect(page.get_by_text("Message copied.")).to_be_visible()
     assert clipboard(page) == PASSAGES
     page.get_by_role("button", name="Copy the prompt").click()
     expect(page.get_by_text("Prompt copied.")).to_be_visible()
-    assert clipboard(page).startswith("===== system =====\nAnswer from the passages.\n\n===== user =====\nPassages:")
+    assert clipboard(page).startswith("===== system =====\nAnswer.\n\n===== user =====\nPassages:")
+
+
+def test_where_the_template_is_ours_the_prompt_can_be_read_as_one_text(page: Page) -> None:
+    whole = page.get_by_label("The prompt as one text")
+    expect(whole).to_be_hidden()
+    page.get_by_text("As one text, by that template").click()
+    expect(whole).to_have_text(re.compile(r"^<s>\[INST\] <<SYS>>\s+Answer\..*its end \[/INST\]$", re.DOTALL))
 
 
 @pytest.mark.parametrize("width", [1280, 390])
