@@ -4,6 +4,7 @@
 import { askAgain } from "./again.js";
 import { Changes } from "./changes.js";
 import { difference } from "./difference.js";
+import { Gauge } from "./gauge.js";
 import { h } from "./dom.js";
 import { lightTogether } from "./light.js";
 import { isRunning, newAnswer, reduce } from "./log.js";
@@ -20,6 +21,7 @@ const MOST_MISSED = 20;
 const data = JSON.parse(document.getElementById("page-data").textContent);
 const compares = data.answers.length > 1;
 const sources = new Sources();
+const gauge = new Gauge((answer, number) => openSource(shown.find((one) => one.answer.id === answer.id), number)?.focus());
 const changes = new Changes(data.changed_url, mark);
 const moved = new Moved(data.moved_url, mark);
 
@@ -69,6 +71,7 @@ let chosen = shown.at(-1);
 
 function show() {
   sources.show(chosen.answer);
+  gauge.show(chosen.answer);
   mark();
 }
 
@@ -83,8 +86,10 @@ function mark() {
 
 function openSource(which, number) {
   chosen = which;
-  sources.open(which.answer, number);
+  const card = sources.open(which.answer, number);
+  gauge.show(which.answer);
   mark();
+  return card;
 }
 
 async function compare() {
