@@ -220,7 +220,8 @@ async def test_the_log_tells_the_hash_of_what_the_server_got_with_model_sampling
     assert told["sha256"] == hashlib.sha256(canonical).hexdigest()
     assert (told["model"], told["messages"]) == (got["model"], len(got["messages"]))
     assert told["sampling"] == {"temperature": got["temperature"], "max_tokens": got["max_tokens"]}
-    assert told["tokens"] == answer.last("completed")["usage"]["prompt_tokens"]
+    [reading] = [status for status in answer.all("status") if status["stage"] == "reading"]
+    assert f"reads {told['tokens']:,} tokens" in reading["message"]
     assert b"sk-secret" not in canonical and "sk-secret" not in json.dumps(answer.entries)
 
 
