@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.script import Event, asked, citation, completed, delta, passage, passages, prompt, route
+from tests.browser.script import Event, asked, citation, completed, delta, passage, passages, route
 from tests.browser.scripted_site import ScriptedSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -94,15 +94,13 @@ def test_the_page_of_an_answer_has_its_context_gauge_and_leads_to_what_the_model
     site: ScriptedSite, new_page: Callable[..., Page]
 ) -> None:
     site.refuses_sockets = True
-    shows(site, told(OLD, *LOG[:2], prompt(), *LOG[2:]))
+    shows(site, told(OLD, *LOG))
     page = new_page(width=390)
     page.goto(f"{site.url}answers/{OLD}/")
     page.get_by_role("button", name="Context: 2,214 of 4,096 tokens").click()
     page.locator("#context-body").get_by_role("button", name="1 verified: ").click()
     expect(page.locator(".card[data-src='1'] summary").first).to_be_focused()
     page.keyboard.press("Escape")
-    expect(page.locator(".pins")).to_contain_text("temperature 0.2, max_tokens 1024")
-    expect(page.locator(".pins")).to_contain_text("c" * 64)
     links = page.get_by_role("link", name="What the model saw").all()
     assert {link.get_attribute("href") for link in links} == {f"/answers/{OLD}/prompt/"}
 
