@@ -390,11 +390,16 @@ def is_demonstration(name: str) -> bool:
     return name.endswith("-demonstration")
 
 
+STARTING = "The model server is starting; the answer begins when it is ready."
+# vLLM's /health says no word: its engine has died, or a supervisor before it waits for its engines.
+UNREADY = "The model server is not ready: it is starting, or its engine has died; the answer begins when it is ready."
+
+
 def _loading(response: httpx.Response) -> ModelLoading:
     said = _json_or_none(response.text)
     said = said if isinstance(said, dict) else {}
     percent = said.get("percent")
-    message = said.get("message") or "The model server is starting; the answer begins when it is ready."
+    message = said.get("message") or (STARTING if response.text.strip() else UNREADY)
     return ModelLoading(str(message), int(percent) if isinstance(percent, int | float) else None)
 
 
@@ -422,7 +427,8 @@ def refusal(endpoint: Endpoint, response: httpx.Response) -> ModelError:
         return _loading(response)
     if status in (502, 504):
         return ModelUnreachable(
-            f"The proxy at {endpoint.url} can't reach the model server (HTTP {status}); check that it runs."
+            f"The proxy at {endpoint.url} can't reach the model server (HTTP {status}); "
+            "check that it runs, or wait if it has just been started."
         )
     if status >= 500:
         return _broken(endpoint, f"an internal error ({text or f'HTTP {status}'})")
@@ -481,7 +487,11 @@ def _cannot_connect(endpoint: Endpoint, error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     if endpoint.embedded:
         return f"The embedded model server at {endpoint.url} is not running; start it with `make run`."
-    return f"No model server answers at {endpoint.url}; start it, or change its address in the settings."
+    # vLLM binds its port before it loads and listens only afterwards: loading and not running look the same.
+    return (
+        f"No model server answers at {endpoint.url}; start it, wait if it has just been started (vLLM listens only once its "
+        "weights are loaded), or change its address in the settings."
+    )
 
 
 def _error_text(said: Any) -> str:

@@ -168,6 +168,23 @@ async def test_a_loading_server_tells_how_far_it_is(client, server):
     assert "downloading" in str(raised.value)
 
 
+async def test_a_server_that_says_no_word_may_be_starting_or_may_have_died_and_the_sentence_says_both(client, server):
+    server.set(fault="unready")
+    with pytest.raises(ModelLoading, match="it is starting, or its engine has died") as raised:
+        await model_at(client, server.url)
+    assert raised.value.percent is None
+
+
+async def test_a_server_that_loads_before_it_listens_is_one_that_does_not_answer_and_the_sentence_says_so(client):
+    """As vLLM does it: the port is bound from the first, and refuses connections until the weights are there."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(ModelUnreachable, match="start it, wait if it has just been started") as raised:
+            await model_at(client, url)
+        assert str(raised.value).startswith(f"No model server answers at {url}; ")
+
+
 async def test_a_server_that_goes_back_to_loading_says_so_instead_of_an_answer(client, server):
     model = await model_at(client, server.url)
     server.set(fault="loading", percent=70)

@@ -46,6 +46,7 @@ FAULTS = {
     "unauthorized": "401 with vLLM's string error",
     "unknown_model": "404",
     "loading": "503 on everything but /control, with `percent`",
+    "unready": "503 without a word from /health, as vLLM says it whose engine has died or isn't there yet",
     "server_error": "500",
     "error_event": "an error event after `after` pieces, then [DONE], as vLLM does when its engine dies",
     "eof": "a clean end of the stream after `after` pieces, without finish_reason",
@@ -162,7 +163,10 @@ class FakeApplication:
 
     async def metadata(self, path: str, body: dict[str, Any], send: Send) -> None:
         scenario = self.scenario
-        if path == "/health":
+        if path == "/health" and scenario.fault == "unready":
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        elif path == "/health":
             await _json(send, 200, {"status": "ok"})
         elif path == "/v1/models":
             await _json(send, 200, {"object": "list", "data": [self._model(name) for name in scenario.models]})
