@@ -170,6 +170,18 @@ def test_when_nothing_runs_it_says_soon_what_to_start(sextant: Deployment) -> No
     assert time.monotonic() - began < 60
 
 
+def test_an_answer_that_moderation_refuses_is_not_in_the_json_and_the_sentence_says_why(
+    sextant: Deployment, server: FakeModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.set(text="A cart is harmless, and holds what somebody is about to buy from a shop. " * 2 + "So is poison.")
+    with FakeModelServer(unsafe={"poison": "S1"}) as guard:
+        monkeypatch.setitem(sextant.environment, "SEXTANT_MODERATION_URL", guard.url)
+        done = ask(sextant, "shop", "Explain the concept of a monad", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["answer"] == ""
+    assert done.stderr.splitlines()[-1].startswith("CommandError: Moderation refused the answer (S1: Violent Crimes)")
+
+
 def start(sextant: Deployment) -> subprocess.Popen[str]:
     command = [sys.executable, "manage.py", "ask", "shop", WHERE]
     return subprocess.Popen(

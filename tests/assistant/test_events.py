@@ -40,6 +40,15 @@ def test_two_events_can_not_have_one_number(ask_question):
         events.write(events.number(answer.pk, 0, [("delta", {"text": "again"})]))
 
 
+def test_a_refusal_withdraws_the_text_and_its_citations_and_the_log_keeps_them(ask_question):
+    answer = ask_question()
+    refused = {"code": "refused", "message": "Moderation refused it.", "side": "answer", "categories": ["S1"]}
+    events.append(answer, [("delta", {"text": "See [1]"}), ("citation", citation(4)), ("failed", refused)])
+    answer.refresh_from_db()
+    assert (answer.state, answer.text, answer.citations.count()) == ("failed", "", 0)
+    assert [event.kind for event in written(answer)] == ["status", "delta", "citation", "failed"]
+
+
 def test_a_final_event_writes_what_the_log_amounts_to(ask_question):
     answer = ask_question()
     story = [
