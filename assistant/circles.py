@@ -46,10 +46,21 @@ class Circles:
         return self._seen[sentence] >= self._times
 
     def _ends_in_repetition(self) -> bool:
-        tail = self._tail
-        return any(
+        """Only sizes at which the last few characters stood before can be a stretch's, and mostly there are none."""
+        tail, shortest = self._tail, self.STRETCH.start
+        if len(tail) < 3 * shortest:
+            return False
+        last = tail[-shortest:]
+        at = tail.rfind(last, 0, -1)
+        while at >= 0:
+            size = len(tail) - shortest - at
+            if size in self.STRETCH and len(tail) >= 3 * size and self._comes_three_times(tail, size):
+                return True
+            at = tail.rfind(last, 0, at + shortest - 1)
+        return False
+
+    def _comes_three_times(self, tail: str, size: int) -> bool:
+        return (
             tail[-size:] == tail[-2 * size : -size] == tail[-3 * size : -2 * size]
             and sum(map(str.isalpha, tail[-size:])) >= self.LETTERS_IN_STRETCH
-            for size in self.STRETCH
-            if len(tail) >= 3 * size and tail[-1] == tail[-1 - size]
         )

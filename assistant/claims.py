@@ -10,12 +10,22 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from assistant.code_names import CODE_SPAN, IDENTIFIER, TRIVIAL, Evidence, Found, find, names_in
+from assistant.code_names import (
+    CODE_SPAN,
+    IDENTIFIER,
+    TRIVIAL,
+    WORD,
+    Evidence,
+    Found,
+    beginnings_of,
+    find,
+    names_in,
+    plain_words,
+)
 from assistant.sentences import MARK
 
 State = Literal["pending", "verified", "unverified"]
@@ -25,10 +35,8 @@ _DENIAL = re.compile(
     r"|no (?:information|evidence|mention))\b",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[a-z]{4,}")
 # Shorter runs of words are the same by chance.
 QUOTED_WORDS = 6
-_QUOTED_WORD = re.compile(r"\w+")
 # A sentence that names one thing must share this part of its longer words with the passage to be matched to it.
 MATCHED_WORDS = 0.3
 
@@ -54,21 +62,23 @@ def found_in(prose: str, evidence: Evidence) -> tuple[Found, ...]:
 
 def quoted_in(prose: str, evidence: Evidence) -> Found | None:
     """The longest run of words that stands in the passage too, whatever is between the words, if it is long enough."""
-    words = _plain_words(MARK.sub(" ", prose))
-    there = f" {' '.join(_plain_words(evidence.text))} "
-    runs = (words[start : start + QUOTED_WORDS] for start in range(len(words) - QUOTED_WORDS + 1))
-    if not any(f" {' '.join(run)} " in there for run in runs):
+    words = plain_words(MARK.sub(" ", prose))
+    if not any(f" {' '.join(run)} " in evidence.plain for run in _runs(words, evidence)):
         return None
-    places = list(_QUOTED_WORD.finditer(evidence.text))
+    places = list(WORD.finditer(evidence.text))
     run = difflib.SequenceMatcher(None, words, [word[0].lower() for word in places], autojunk=False).find_longest_match()
     first, last = places[run.b], places[run.b + run.size - 1]
     quote = " ".join(evidence.text[first.start() : last.end()].split())
     return Found(quote, evidence.start_line + evidence.text.count("\n", 0, first.start()))
 
 
-@functools.lru_cache(maxsize=1000)
-def _plain_words(text: str) -> tuple[str, ...]:
-    return tuple(word.lower() for word in _QUOTED_WORD.findall(text))
+def _runs(words: Sequence[str], evidence: Evidence) -> Iterator[Sequence[str]]:
+    """The runs of QUOTED_WORDS whose words are all in the passage, wherever: only they can stand in it."""
+    there = 0
+    for end, word in enumerate(words, 1):
+        there = there + 1 if word in evidence.lower_words else 0
+        if there >= QUOTED_WORDS:
+            yield words[end - QUOTED_WORDS : end]
 
 
 def _judge_quote(number: int, quotes: Mapping[int, Found | None]) -> Checked:
@@ -142,12 +152,11 @@ def _is_distinctive(name: str) -> bool:
 
 
 def _names_symbol(names: Sequence[str], evidence: Evidence) -> bool:
-    last = IDENTIFIER.findall(evidence.symbol)[-1:]
-    return any(IDENTIFIER.findall(name)[-1:] == last for name in names) and bool(last)
+    last = evidence.symbol_names[-1:]
+    return any(tuple(IDENTIFIER.findall(name)[-1:]) == last for name in names) and bool(last)
 
 
 def _shared_words(prose: str, evidence: Evidence) -> float:
     """The part of the sentence's longer words whose first five letters begin some word of the passage."""
-    words = {word[:5] for word in _WORD.findall(CODE_SPAN.sub(" ", prose).lower())}
-    there = {word[:5] for word in _WORD.findall(f"{evidence.symbol} {evidence.text}".lower())}
-    return len(words & there) / len(words) if words else 0.0
+    words = beginnings_of(CODE_SPAN.sub(" ", prose))
+    return len(words & evidence.beginnings) / len(words) if words else 0.0

@@ -7,9 +7,12 @@ import re
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
-    """One passage as the model saw it: `text` is what stands on `start_line` to `end_line` of `path`."""
+    """One passage as the model saw it: `text` is what stands on `start_line` to `end_line` of `path`.
+
+    What every sentence of an answer asks of it is worked out once, when it is first asked.
+    """
 
     number: int
     path: str
@@ -17,6 +20,33 @@ class Evidence:
     end_line: int
     symbol: str
     text: str
+
+    @functools.cached_property
+    def line_of_word(self) -> dict[str, int]:
+        """Each run of letters, digits and underscores → the line that has it first."""
+        first: dict[str, int] = {}
+        for number, line in enumerate(self.text.split("\n"), self.start_line):
+            for word in WORD.findall(line):
+                first.setdefault(word, number)
+        return first
+
+    @functools.cached_property
+    def symbol_names(self) -> tuple[str, ...]:
+        return tuple(IDENTIFIER.findall(self.symbol))
+
+    @functools.cached_property
+    def lower_words(self) -> frozenset[str]:
+        return frozenset(word.lower() for word in self.line_of_word)
+
+    @functools.cached_property
+    def plain(self) -> str:
+        """Its words in lower case and nothing else, one space before and after each."""
+        return f" {' '.join(plain_words(self.text))} "
+
+    @functools.cached_property
+    def beginnings(self) -> frozenset[str]:
+        """The first five letters of each of its longer words."""
+        return frozenset(beginnings_of(f"{self.symbol} {self.text}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +59,8 @@ CODE_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 _QUOTE = re.compile(r"[\"“]([^\"“”`]{3,80})[\"”]")
 _PATH = re.compile(r"(?<![\w./-])[\w.-]+(?:/[\w.-]+)+(?<![.-])|(?<![\w./-])[\w-]+\.(?:[a-z]{1,4}|toml|json|yaml|html)(?![\w(])")
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+WORD = re.compile(r"\w+")
+_LONGER_WORD = re.compile(r"[a-z]{4,}")
 _DOTTED = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+(?:\(\))?|(?<![\w.])[A-Za-z_]\w*\(\)")
 # Words in prose that only code has: an underscore inside, a capital after a small letter, or digits after letters (sha1).
 _BARE = re.compile(r"(?<![\w.])(?:[A-Za-z]\w*_\w+|[A-Za-z]{2,}\d\w*|_\w+|[A-Za-z]*[a-z][A-Z]\w*|[A-Z][A-Z]+[a-z]\w+)(?!\w)")
@@ -72,21 +104,53 @@ def find(name: str, evidence: Evidence) -> int | None:
         return line
     if name == evidence.path.rpartition("/")[2]:
         return evidence.start_line
-    parts = IDENTIFIER.findall(_without_literals(name)) if "/" not in name else []
-    lines = [_line_of(part, evidence) or _in_symbol(part, evidence) for part in parts]
-    return lines[-1] if lines and None not in lines else None
+    line = None
+    for part in _parts_of(name):
+        if (line := _line_of(part, evidence) or _in_symbol(part, evidence)) is None:
+            return None
+    return line
 
 
 def _line_of(name: str, evidence: Evidence) -> int | None:
-    left = r"(?<!\w)" if name[:1].isalnum() or name[:1] == "_" else ""
-    right = r"(?!\w)" if name[-1:].isalnum() or name[-1:] == "_" else ""
-    words = r"\s+".join(re.escape(word) for word in name.split())
-    found = re.search(left + words + right, evidence.text)
+    """A word is looked up; anything else is searched for only where all of its words are."""
+    words = _words_of(name)
+    if words == (name,):
+        return evidence.line_of_word.get(name)
+    if not all(word in evidence.line_of_word for word in words):
+        return None
+    found = _pattern_of(name).search(evidence.text)
     return evidence.start_line + evidence.text.count("\n", 0, found.start()) if found else None
 
 
+@functools.lru_cache(maxsize=5000)
+def _words_of(name: str) -> tuple[str, ...]:
+    return tuple(WORD.findall(name))
+
+
+@functools.lru_cache(maxsize=2000)
+def _pattern_of(name: str) -> re.Pattern[str]:
+    """`name` as it stands, with any white space where it has some, and no part of a longer word."""
+    left = r"(?<!\w)" if name[:1].isalnum() or name[:1] == "_" else ""
+    right = r"(?!\w)" if name[-1:].isalnum() or name[-1:] == "_" else ""
+    return re.compile(left + r"\s+".join(re.escape(word) for word in name.split()) + right)
+
+
 def _in_symbol(name: str, evidence: Evidence) -> int | None:
-    return evidence.start_line if name in IDENTIFIER.findall(evidence.symbol) else None
+    return evidence.start_line if name in evidence.symbol_names else None
+
+
+@functools.lru_cache(maxsize=5000)
+def _parts_of(name: str) -> tuple[str, ...]:
+    """The identifiers that stand for a name which isn't found as it stands."""
+    return tuple(IDENTIFIER.findall(_without_literals(name))) if "/" not in name else ()
+
+
+def plain_words(text: str) -> list[str]:
+    return [word.lower() for word in WORD.findall(text)]
+
+
+def beginnings_of(text: str) -> set[str]:
+    return {word[:5] for word in _LONGER_WORD.findall(text.lower())}
 
 
 def _without_literals(code: str) -> str:

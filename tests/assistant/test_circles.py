@@ -57,3 +57,15 @@ def test_however_the_text_is_cut_the_circle_closes_with_the_same_sentence(sizes:
         if circles.closes(text[at - size : at]):
             break
     assert len(before) <= at <= len(before) + 61
+
+
+@given(st.lists(st.sampled_from(["and then it goes on ", "x = 1\n", "ab", "0, ", "."]), max_size=60).map("".join))
+def test_a_stretch_is_found_at_every_size_that_comes_three_times(text: str) -> None:
+    circles = Circles(times=1_000)
+    letters = Circles.LETTERS_IN_STRETCH
+    expected = any(
+        text.endswith(text[-size:] * 3) and sum(map(str.isalpha, text[-size:])) >= letters
+        for size in Circles.STRETCH
+        if len(text) >= 3 * size
+    )
+    assert circles.closes(text) == expected

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from assistant.citations import Citation, CitationReader
-from assistant.claims import best_match
+from assistant.claims import QUOTED_WORDS, best_match, quoted_in
 from assistant.code_names import Evidence, find, names_in
 from assistant.sentences import MARK, numbers_in
 
@@ -198,6 +198,62 @@ def test_a_name_is_verified_exactly_when_it_is_a_whole_word_of_the_cited_lines(
     else:
         assert citation.missing == (named,)
         assert ("in passage 2" in citation.reason) == (named in others)
+
+
+# --- what is looked up is what a search would find ---------------------------------------------------------------------------
+
+
+def searched_line(name: str, passage: Evidence) -> int | None:
+    """The definition: the first place where the name stands, any white space for its own, and no part of a longer word."""
+    left = r"(?<!\w)" if name[:1].isalnum() or name[:1] == "_" else ""
+    right = r"(?!\w)" if name[-1:].isalnum() or name[-1:] == "_" else ""
+    found = re.search(left + r"\s+".join(re.escape(word) for word in name.split()) + right, passage.text)
+    return passage.start_line + passage.text.count("\n", 0, found.start()) if found else None
+
+
+def searched(name: str, passage: Evidence) -> int | None:
+    if "/" in name and ("/" + passage.path).endswith("/" + name.lstrip("./")):
+        return passage.start_line
+    if (line := searched_line(name, passage)) is not None:
+        return line
+    if name == passage.path.rpartition("/")[2]:
+        return passage.start_line
+    identifier = r"[A-Za-z_]\w*"
+    parts = re.findall(identifier, re.sub(r"\"[^\"]*\"|'[^']*'", " ", name)) if "/" not in name else []
+    in_symbol = [passage.start_line if part in re.findall(identifier, passage.symbol) else None for part in parts]
+    lines = [searched_line(part, passage) or symbol for part, symbol in zip(parts, in_symbol, strict=True)]
+    return lines[-1] if lines and None not in lines else None
+
+
+def quotes(prose: str, passage: Evidence) -> bool:
+    words, there = ([word.lower() for word in re.findall(r"\w+", text)] for text in (prose, passage.text))
+    runs = [words[at : at + QUOTED_WORDS] for at in range(len(words) - QUOTED_WORDS + 1)]
+    return any(run == there[at : at + QUOTED_WORDS] for run in runs for at in range(len(there)))
+
+
+PIECES = st.sampled_from(
+    [
+        *("a", "b_1", "get", "Get", "é", "İ", "²", "1x", "self"),
+        *(".", "()", " ", "  ", "\n", "\r\n", "/", "::", '"', "'", "\u2028"),
+    ]
+)
+CODE = st.lists(PIECES, max_size=40).map("".join)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=7).map("".join), CODE, CODE)
+def test_a_name_is_found_where_a_search_for_it_in_the_text_finds_it(name: str, text: str, symbol: str) -> None:
+    assume(re.search(r"\w", name))
+    passage = Evidence(1, "src/get.py", 7, 9, symbol, text)
+    assert find(name, passage) == searched(name, passage)
+
+
+@given(st.data(), CODE, CODE)
+def test_words_are_quoted_when_a_run_of_them_stands_in_the_text(data: st.DataObject, prose: str, text: str) -> None:
+    words = re.findall(r"\w+", text)
+    at = data.draw(st.integers(0, len(words)))
+    prose = f"{prose} {' '.join(words[at : at + data.draw(st.integers(0, 8))])}"
+    passage = Evidence(1, "a.rst", 1, 9, "", text)
+    assert (quoted_in(prose, passage) is not None) == quotes(prose, passage)
 
 
 # --- what is a citation ----------------------------------------------------------------------------------------------------
