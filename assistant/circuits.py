@@ -6,11 +6,12 @@ counts and keeps the states, in this process's memory: another answerer finds ou
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import ExcludeType, OpenedState
@@ -20,6 +21,39 @@ from assistant.errors import CircuitOpen, ModelTimeout, ModelUnreachable, Stream
 
 FAILURES = 4
 OPEN_S = 15
+# That nothing came in time says nothing of the server while this process stood still: its answer may have been there.
+STOOD_STILL_S = 0.5
+LOOK_EVERY_S = 0.25
+
+
+class Standstill:
+    """The longest that the event loop stood still while this is watched."""
+
+    def __init__(self) -> None:
+        self._longest_s = 0.0
+        self._due = 0.0
+
+    @property
+    def longest_s(self) -> float:
+        return max(self._longest_s, time.monotonic() - self._due)
+
+    @contextmanager
+    def watched(self) -> Iterator[Standstill]:
+        loop = asyncio.get_running_loop()
+        timer: asyncio.Handle
+
+        def look() -> None:
+            nonlocal timer
+            self._longest_s = self.longest_s
+            self._due = time.monotonic() + LOOK_EVERY_S
+            timer = loop.call_later(LOOK_EVERY_S, look)
+
+        self._due = time.monotonic()
+        timer = loop.call_soon(look)
+        try:
+            yield self
+        finally:
+            timer.cancel()
 
 
 class Circuits:
@@ -42,17 +76,28 @@ class Circuits:
         breaker = await self._factory.get_breaker(f"{endpoint.url} {endpoint.name}")
         try:
             async with breaker:
-                yield
+                with self._excusing_own_delays():
+                    yield
         except OpenedState as opened:
             again_s = max(1, math.ceil(opened.opened_at + self._open_s - time.time()))
             raise CircuitOpen(
                 f"The model server at {endpoint.url} has failed several times in a row; it is asked again in {again_s} s."
             ) from None
 
+    @contextmanager
+    def _excusing_own_delays(self) -> Iterator[None]:
+        with Standstill().watched() as standstill:
+            try:
+                yield
+            except (ModelUnreachable, ModelTimeout) as error:
+                if standstill.longest_s >= STOOD_STILL_S:
+                    error.own_delay = True
+                raise
+
 
 def _is_fault(error: BaseException) -> bool:
-    """Whether the server is to blame: not for a key or name that is wrong, nor for a reader who stops."""
-    return isinstance(error, ModelUnreachable | ModelTimeout | StreamBroken)
+    """Whether the server is to blame: not for a key or name that is wrong, for a reader who stops, nor for our own delay."""
+    return isinstance(error, ModelUnreachable | ModelTimeout | StreamBroken) and not error.own_delay
 
 
 @functools.cache

@@ -64,7 +64,10 @@ class ModerationFailed(AssistantError):
 
 
 class ModelError(AssistantError):
+    """own_delay: nothing came in time, but this process stood still meanwhile, so the server isn't to blame."""
+
     code = "model_error"
+    own_delay = False
 
 
 class ModelUnreachable(ModelError):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+from assistant import circuits as circuits_module
 from assistant import fallback
 from assistant.chat_model import Endpoint, Message, OpenAIChatModel, Text, Timeouts, http_client
 from assistant.circuits import Circuits
@@ -259,6 +262,19 @@ async def test_what_is_no_fault_of_the_server_opens_no_circuit(servers, fault):
     await Asking(*places(servers), circuits=circuits).done()
     servers[0].set(fault="")
     assert (await Asking(*places(servers), circuits=circuits).done()).tries == [("code", "")]
+
+
+@pytest.mark.parametrize("error", [ModelTimeout, ModelUnreachable])
+@pytest.mark.parametrize(("stood_still_s", "opens"), [(circuits_module.STOOD_STILL_S * 2, False), (0.0, True)])
+async def test_what_came_too_late_while_this_process_stood_still_is_no_fault_of_the_server(error, stood_still_s, opens):
+    circuits, endpoint = Circuits(failures=1, open_s=30), Endpoint("http://busy.test")
+    with pytest.raises(error):
+        async with circuits.guard(endpoint):
+            time.sleep(stood_still_s)  # noqa: ASYNC251 - it is what holds up the loop
+            raise error("Nothing came in time.")
+    with pytest.raises(CircuitOpen) if opens else nullcontext():
+        async with circuits.guard(endpoint):
+            pass
 
 
 async def test_a_reader_who_stops_opens_no_circuit(servers):
