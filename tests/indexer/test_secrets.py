@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import string
 import zlib
 
 import pytest
+from detect_secrets.plugins.jwt import JwtTokenDetector
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.parser import parse
-from indexer.secrets import redact
+from indexer.secrets import _json_web_tokens, redact
 from indexer.secrets_baseline import digest, hash_of, known_false_positives
 from indexer.types import ParsedFile
 
@@ -75,6 +77,19 @@ def test_a_private_key_goes_line_by_line_and_counts_once(kind):
     assert not any(line in clean.text for line in key.splitlines()[1:-1])
     assert clean.text.splitlines()[-1] == "b = 2"
     assert clean.kinds == {"private key": 1}
+
+
+PARTS = st.sampled_from(['{"alg":"HS256"}', '{"sub":1}', '{"sub":12}', '{"sub":"é"}', "no JSON", "\N{NULL}"]).map(
+    lambda text: base64.urlsafe_b64encode(text.encode()).decode()
+)
+
+
+@given(
+    st.lists(PARTS | PARTS.map(lambda part: part.rstrip("=")) | st.sampled_from([".", ".", " ", "=", "é", "-_"]), max_size=8)
+)
+def test_json_web_tokens_are_those_of_detect_secrets(parts):
+    text = "".join(parts)
+    assert _json_web_tokens()(text) == list(JwtTokenDetector().analyze_string(text))
 
 
 def test_a_private_key_in_one_string_is_taken_out_and_json_stays_json():
