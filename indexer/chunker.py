@@ -12,8 +12,9 @@ file, after the largest. Blank lines belong to the chunk before them. Works on l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
 from indexer.syntax import Block
 from indexer.types import Chunk
@@ -38,8 +39,7 @@ def split_lines(text: str) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """Lines first to last (from 1) that will be one chunk or part of one. `definitions` are those that it holds whole.
 
     closed: came out of cutting something bigger, so it is not joined with what surrounds that.
@@ -126,7 +126,7 @@ class _Cutter:
         for child in node.inside:
             parts.extend(self._between(node, free, child.first - 1, parts))
             pieces = self.cut(child)
-            parts.extend(pieces if len(pieces) == 1 else (replace(piece, closed=True) for piece in pieces))
+            parts.extend(pieces if len(pieces) == 1 else (piece._replace(closed=True) for piece in pieces))
             free = child.last + 1
         parts.extend(self._between(node, free, node.last, parts))
         return list(_joined(parts, node.block))
@@ -138,7 +138,7 @@ class _Cutter:
             while first <= last and not self.lines[first - 1].strip():
                 first += 1
             if first > begin:
-                before[-1] = replace(before[-1], last=first - 1, size=before[-1].size + self.size(begin, first - 1))
+                before[-1] = before[-1]._replace(last=first - 1, size=before[-1].size + self.size(begin, first - 1))
         if first > last:
             return
         # The lines that hold the node's own head stand for the node itself.

@@ -23,6 +23,7 @@ _NAMES_CHARACTERS = 80
 _HEADER_CHARACTERS = 100
 _BODY_LINES = 12
 _LINES_ABOVE = 6
+_RULE_CHARACTERS = 70
 _LONG_RULE = re.compile(r"([^\w\s])\1{2,}")
 
 
@@ -40,8 +41,18 @@ def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
         head = f"{file_name} {chunk.symbol} {' '.join(names)[:_NAMES_CHARACTERS]}".rstrip()
         start = _body_start(lines, chunk, inside)
         body = "\n".join(lines[start - 1 : min(chunk.end_line, start + _BODY_LINES)])
-        texts.append(" ".join(_LONG_RULE.sub(r"\1", f"{head}: {body}").split())[:EMBEDDED_TEXT_CHARACTERS])
+        texts.append(_shortened(f"{head}: {body}"))
     return texts
+
+
+def _shortened(text: str) -> str:
+    """The text on one line, each rule in it as one character, up to EMBEDDED_TEXT_CHARACTERS."""
+    text = " ".join(text.split())
+    # Mostly the beginning is enough; two characters more, since it may end within a rule.
+    short = _LONG_RULE.sub(r"\1", text[: EMBEDDED_TEXT_CHARACTERS + _RULE_CHARACTERS])
+    if len(short) < EMBEDDED_TEXT_CHARACTERS + 2:
+        short = _LONG_RULE.sub(r"\1", text)
+    return short[:EMBEDDED_TEXT_CHARACTERS]
 
 
 def card_text(path: str, parsed: ParsedFile) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from indexer.embedded_texts import embedded_texts, text_hash
 from indexer.term_counts import FileTerms, count_terms
@@ -22,8 +22,7 @@ DefinitionRow = tuple[str, str, str, int, int, int, str]
 ReferenceRow = tuple[str, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(NamedTuple):
     """content: the text, compressed by zlib. chunks: (start line, end line, symbol, kind, sha256 of the text that stands for it
     when it is embedded); definitions: (name, qualified name, kind, line, start line, end line, signature); references: (name,
     kind, line); redacted: (kind of secret, how many were taken out), allowed: (kind, how many were left in); all in their order

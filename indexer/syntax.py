@@ -15,8 +15,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
 from tree_sitter import Node, Parser, QueryCursor, Tree
 
@@ -60,8 +61,7 @@ _DIRECTIVE = re.compile(
 _FILE_NAME = re.compile(r"[\w+./-]+\.\w{1,5}")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A stretch of lines that a chunk should not cut without need. Lines from 1, both ends included.
 
     named: whether it is a definition; a bare scope (a Rust `impl`) has a symbol but defines nothing.
@@ -168,11 +168,12 @@ def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
     """Run the query. Where several patterns capture one name, the widest range and the first pattern's kind hold."""
     captured = _Captured()
     references = captured.references
+    roles = _roles(language)
     cursor = QueryCursor(query(language))
     cursor.set_max_start_depth(MAX_NODE_DEPTH)
     for pattern, captures in cursor.matches(tree.root_node):
         for capture, nodes in captures.items():
-            role, kind = _role(capture)
+            role, kind = roles[capture]
             if role == "reference":  # most of them
                 for node in nodes:
                     start = node.start_byte
@@ -191,10 +192,11 @@ def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
 
 
 @cache
-def _role(capture: str) -> tuple[str, str]:
-    """("definition", "class") of "definition.class"."""
-    role, _, kind = capture.partition(".")
-    return role, kind
+def _roles(language: Language) -> dict[str, tuple[str, str]]:
+    """By the name of each capture of the language's query: ("definition", "class") of "definition.class"."""
+    compiled = query(language)
+    names = map(compiled.capture_name, range(compiled.capture_count))
+    return {name: (role, kind) for name in names for role, _, kind in [name.partition(".")]}
 
 
 def _references(captured: _Captured, data: bytes) -> tuple[Reference, ...]:
@@ -383,6 +385,7 @@ def _text(node: Node, data: bytes) -> str:
     return data[node.start_byte : min(node.end_byte, node.start_byte + 2 * HEADER_CHARACTERS)].decode("utf-8", "ignore")
 
 
+@lru_cache(maxsize=1000)  # of the licence above most files of a repository
 def plain_comment(comment: str) -> str:
     """A comment without its marks, `#!` line and words to tools; "" for one that begins with a licence or says nothing."""
     text = _DIRECTIVE.sub("", _COMMENT_MARKS.sub("", _SHEBANG.sub("", comment))).strip()

@@ -45,6 +45,7 @@ your explain describe implement implemented implements implementation defined lo
 _local = threading.local()
 
 
+@lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """The Snowball stem of a word in lower case: "connections" gives "connect"."""
     stemmer: Any = getattr(_local, "stemmer", None)
@@ -60,7 +61,7 @@ def stem(word: str) -> str:
 def split_identifier(identifier: str) -> tuple[str, ...]:
     """The parts of an identifier in lower case, not stemmed: "HTTPServer2_start" gives http, server, 2, start."""
     if identifier.isascii():
-        return tuple(part.lower() for part in _ASCII_PARTS.findall(identifier))
+        return tuple(map(str.lower, _ASCII_PARTS.findall(identifier)))
     return tuple(piece for part in _WORD_PARTS.findall(identifier.lower()) for piece in _pairs(part))
 
 
@@ -78,10 +79,11 @@ def fold(identifier: str) -> str:
 @lru_cache(maxsize=200_000)
 def identifier_terms(identifier: str) -> tuple[str, ...]:
     """The terms of one identifier or word: stemmed parts, and the whole when there is more than one part."""
-    parts = tuple(stem(part) for part in split_identifier(identifier) if len(part) <= LONGEST_TERM)
+    split = split_identifier(identifier)
+    parts = tuple([stem(part) for part in split if len(part) <= LONGEST_TERM])
     if len(parts) < 2:
         return parts
-    whole = fold(identifier)
+    whole = "".join(split) if identifier.isascii() else fold(identifier)
     return (*parts, whole) if len(whole) <= LONGEST_TERM else parts
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,8 +40,7 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A stretch of one file that is indexed as a unit.
 
     symbol: the symbol path ("Session.request"), or the heading path of prose ("Install > Linux"), or "".
@@ -55,8 +54,7 @@ class Chunk:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(NamedTuple):
     """name: "request"; qualified_name: "Session.request"; line: where the name stands; signature: the first line, stripped."""
 
     name: str
@@ -68,8 +66,7 @@ class Definition:
     signature: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A use of a name: kind is "call", "type", "import", "inherit" or "name"."""
 
     name: str
