@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 from indexer.tokens import split_identifier, word_set, word_stems
 
@@ -47,15 +46,15 @@ class FileTraits:
 
 @lru_cache(maxsize=20_000)
 def traits_of(path: str, language: str) -> FileTraits:
-    place = PurePosixPath(path)
+    *parents, name = path.split("/")
     stem = stem_of(path)
-    folders = [split_identifier(folder) or (folder,) for folder in place.parts[:-1]]
+    folders = [split_identifier(folder) or (folder,) for folder in parents]
     words = {word for folder in folders for word in (folder[-1], "".join(folder))} | {stem.lower()}
-    goes_by = place.parts[-2] if stem in _ENTRY_STEMS and folders else stem
+    goes_by = parents[-1] if stem in _ENTRY_STEMS and parents else stem
     return FileTraits(
         name=frozenset(word_stems(goes_by)),
-        place=frozenset(word_stems(" ".join((*place.parts[:-1], stem)))),
-        test=_is_test(place.name, folders),
+        place=frozenset(word_stems(" ".join((*parents, stem)))),
+        test=_is_test(name, folders),
         documentation=bool(words & _DOCUMENTATION),
         example=bool(words & _EXAMPLES),
         prose=language in _PROSE,
@@ -64,7 +63,7 @@ def traits_of(path: str, language: str) -> FileTraits:
 
 def stem_of(path: str) -> str:
     """ "foo" for src/foo.test.ts; the whole name of a file that begins with a dot."""
-    name = PurePosixPath(path).name
+    name = path.rstrip("/").rpartition("/")[2]
     return name.split(".")[0] or name
 
 

@@ -167,13 +167,14 @@ _CPP_HEADER = re.compile(r"^\s*(?:class|namespace|template|using|public:|private
 
 def language_of(path: str, text: str) -> Language:
     """The language of the file at `path` whose text (its beginning is enough) is `text`; TEXT when nothing tells."""
-    pure = PurePosixPath(path)
-    suffix = pure.suffix.lower()
+    name = path.rpartition("/")[2]
+    stem, dot, ending = name.rpartition(".")
+    suffix = dot + ending.lower() if stem else ""
     if suffix == ".h":
         return LANGUAGES["cpp" if _CPP_HEADER.search(text[:100_000]) else "c"]
-    if language := _BY_NAME.get(pure.name) or _BY_SUFFIX.get(suffix):
+    if language := _BY_NAME.get(name) or _BY_SUFFIX.get(suffix):
         return language
-    if pure.name.startswith(("Dockerfile", "Containerfile")):
+    if name.startswith(("Dockerfile", "Containerfile")):
         return LANGUAGES["docker"]
     return _by_shebang(text)
 

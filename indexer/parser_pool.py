@@ -19,16 +19,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import multiprocessing
 import os
+import select
 import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection
 from multiprocessing.connection import Connection
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from indexer import parser_process
 from indexer.errors import IndexerError
@@ -116,6 +117,16 @@ class _Worker:
         self.results.close()
         self.batches.close()
         return status
+
+
+def _heard_from(workers: Iterable[_Worker], timeout_s: float = 0.0) -> list[_Worker]:
+    """Those that have sent something or are gone, as soon as there is one. (multiprocessing.connection.wait takes ten times
+    as long for it.)"""
+    poll = select.poll()
+    by_descriptor = {worker.results.fileno(): worker for worker in workers}
+    for descriptor in by_descriptor:
+        poll.register(descriptor, select.POLLIN)
+    return [by_descriptor[descriptor] for descriptor, _ in poll.poll(math.ceil(1000 * timeout_s))]
 
 
 def _widen(pipe: Connection) -> None:
@@ -256,14 +267,15 @@ class _Run:
 
     def _collect(self) -> None:
         """Wait for results until the nearest deadline; take all that are there; end what is overdue."""
-        busy = {worker.results: worker for worker in self.pool._workers if worker.tasks}
+        busy = [worker for worker in self.pool._workers if worker.tasks]
         now = time.monotonic()
-        timeout = min((self._overdue_at(worker) for worker in busy.values()), default=now) - now
-        for ready in connection.wait(list(busy), max(0.0, timeout)):
-            self._take(busy.pop(cast(Connection, ready)))
+        timeout_s = min(map(self._overdue_at, busy), default=now) - now
+        heard_from = _heard_from(busy, max(0.0, timeout_s))
+        for worker in heard_from:
+            self._take(worker)
         now = time.monotonic()
-        for worker in busy.values():
-            if not worker.tasks or now < self._overdue_at(worker) or worker.results.poll():
+        for worker in busy:
+            if worker in heard_from or not worker.tasks or now < self._overdue_at(worker) or _heard_from([worker]):
                 continue
             if not worker.ready or worker.is_overdue(self.pool.deadline_s):
                 self._end_overdue(worker)
@@ -277,7 +289,7 @@ class _Run:
     def _take(self, worker: _Worker) -> None:
         """Take every result that a worker has sent."""
         try:
-            while worker.tasks and worker.results.poll():
+            while worker.tasks and _heard_from([worker]):
                 result = worker.results.recv()
                 if worker.ready:
                     self.done[worker.tasks.popleft().index] = result

@@ -135,7 +135,8 @@ class SnapshotWriter:
         self._db.executemany("INSERT INTO definitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", definitions)
         self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?)", ((file_id, *each) for each in record.references))
         secrets = [(*found, 0) for found in record.redacted] + [(*found, 1) for found in record.allowed]
-        self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?, ?)", ((file_id, *found) for found in secrets))
+        if secrets:
+            self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?, ?)", ((file_id, *found) for found in secrets))
         self._lexical.add_file(file_id, first_chunk, record.terms)
         self._count(file.path, len(record.definitions), record.note, secrets)
 
@@ -181,6 +182,8 @@ class SnapshotWriter:
         self.definitions += definitions
         if note and len(self.notes) < _NOTES:
             self.notes.append(f"{path}: {note}")
+        if not secrets:
+            return
         redacted = {kind: count for kind, count, allowed in secrets if not allowed}
         self.redacted.update(redacted)
         self.allowed.update({kind: count for kind, count, allowed in secrets if allowed})

@@ -36,6 +36,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,63}")
 
 
+# How much of a folder is kept from when it is listed until it is parsed, which spares reading it again.
+KEPT_BYTES = 32 * 1024 * 1024
+
+
 class Source(ABC):
     """Files to index. A context manager.
 
@@ -103,6 +107,7 @@ class FolderSource(Source):
         self.root = root
         self.under_git = under_git
         self._folder = Folder(root)
+        self._free_bytes = KEPT_BYTES
         if under_git:
             self.commit = _line(git.run(["rev-parse", "--verify", "--quiet", "HEAD"], folder=root, missing_ok=True))
             self.ref = _line(git.run(["symbolic-ref", "--short", "--quiet", "HEAD"], folder=root, missing_ok=True))
@@ -149,6 +154,9 @@ class FolderSource(Source):
                 return Skipped(path, "symlink")
             return Skipped(path, "unreadable") if self._folder.exists(raw) else None
         blob = blob_id(data)
+        if len(data) <= self._free_bytes:
+            self._free_bytes -= len(data)
+            return SourceFile(path, len(data), blob, lambda: data)
         return SourceFile(path, len(data), blob, partial(self._read_again, raw, path, blob, max_bytes))
 
     def _read_again(self, raw: bytes, path: str, blob: str, max_bytes: int) -> bytes:

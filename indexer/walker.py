@@ -38,6 +38,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
+_DEEPEST_WAY = 64
 _MANY_STARS = 6
 # `a/**` matches what is inside of a; for git not a itself, for pathspec that too.
 _EVERYTHING_INSIDE = re.compile(r"(/\*\*)(/?) *$")
@@ -53,19 +54,18 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        # The folder that a path was opened in last: the next path is mostly in the same one.
-        self._last: tuple[bytes, int] | None = None
+        # The folders that lead to the path that was opened last: the next path is mostly in the same one, or near.
+        self._way: list[tuple[bytes, int]] = []
 
     def close(self) -> None:
-        self._forget()
+        self._go_back(0)
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
-    def _forget(self) -> None:
-        if self._last is not None:
-            os.close(self._last[1])
-            self._last = None
+    def _go_back(self, depth: int) -> None:
+        while len(self._way) > depth:
+            os.close(self._way.pop()[1])
 
     def read(self, path: bytes, max_bytes: int) -> bytes:
         """The bytes of the regular file at `path`. Raises TooLarge, or OSError for whatever can't be opened as one."""
@@ -76,8 +76,9 @@ class Folder:
                 raise OSError(f"{os.fsdecode(path)} is not a regular file")
             if status.st_size > max_bytes:
                 raise TooLarge
-            with os.fdopen(os.dup(fd), "rb") as file:
-                data = file.read(max_bytes + 1)
+            data = os.read(fd, status.st_size + 1)
+            while len(data) <= max_bytes and (more := os.read(fd, max_bytes + 1 - len(data))):
+                data += more
         finally:
             os.close(fd)
         if len(data) > max_bytes:
@@ -119,8 +120,10 @@ class Folder:
         pending: list[tuple[bytes, tuple[tuple[bytes, IgnoreRules], ...]]] = [(b"", ())]
         while pending:
             folder, rules = pending.pop()
-            rules = (*rules, (folder, IgnoreRules(self.own_rules(folder + b".gitignore"))))
-            for name, is_folder in self._entries(folder):
+            entries = self._entries(folder)
+            if any(name == b".gitignore" for name, _ in entries):
+                rules = (*rules, (folder, IgnoreRules(self.own_rules(folder + b".gitignore"))))
+            for name, is_folder in entries:
                 path = folder + name
                 if is_folder and os.fsdecode(name) in SKIPPED_FOLDERS:
                     continue
@@ -167,16 +170,26 @@ class Folder:
         folders = head.split(b"/") if head else []
         if any(part in (b"", b".", b"..") for part in (*folders, name)):
             raise OSError(f"{os.fsdecode(path)} is not a path inside the folder")
-        if self._last is None or self._last[0] != head:
-            self._forget()
-            self._last = (head, self._open_folders(folders))
-        return os.open(name, flags, dir_fd=self._last[1])
+        if len(folders) > _DEEPEST_WAY:
+            return self._open_deep((*folders, name), flags)
+        shared = 0
+        for (known, _), part in zip(self._way, folders, strict=False):
+            if known != part:
+                break
+            shared += 1
+        self._go_back(shared)
+        fd = self._way[-1][1] if self._way else self._fd
+        for part in folders[shared:]:
+            fd = os.open(part, _DIRECTORY, dir_fd=fd)
+            self._way.append((part, fd))
+        return os.open(name, flags, dir_fd=fd)
 
-    def _open_folders(self, folders: Sequence[bytes]) -> int:
+    def _open_deep(self, parts: Sequence[bytes], flags: int) -> int:
+        """The same without keeping any folder open, of which a path can hold more than a process may have open."""
         fd = os.dup(self._fd)
-        for part in folders:
+        for number, part in enumerate(parts, 1):
             try:
-                inner = os.open(part, _DIRECTORY, dir_fd=fd)
+                inner = os.open(part, flags if number == len(parts) else _DIRECTORY, dir_fd=fd)
             finally:
                 os.close(fd)
             fd = inner
@@ -195,10 +208,13 @@ class IgnoreRules:
         lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
         rules = [rule for line in lines if (rule := _rule(os.fsdecode(line.removesuffix(b"\r"))))]
         self._rules = tuple(reversed(rules))
+        self._any = _any_of(rules)
         self._folders: dict[str, bool] = {}
 
     def verdict(self, path: str) -> bool | None:
         """Whether the last rule for this very path ignores it; None without a rule. A folder's path ends in "/"."""
+        if self._any is not None and not self._any.fullmatch(path):  # most paths, told at once
+            return None
         return next((rule.ignores for rule in self._rules if rule.names(path)), None)
 
     def ignore(self, path: str) -> bool:
@@ -261,6 +277,17 @@ def _rule(line: str) -> _Rule | None:
             return _Rule(_LinearPattern(pattern.regex.pattern) if linear else pattern.regex, pattern.include)
         except (ValueError, re.error):
             return None
+
+
+def _any_of(rules: Sequence[_Rule]) -> re.Pattern[str] | None:
+    """An expression that matches whatever one of the rules matches; None where no such expression can be told."""
+    patterns = [rule.regex.pattern for rule in rules if isinstance(rule.regex, re.Pattern)]
+    if len(patterns) < len(rules) or not all(pattern.startswith("^") for pattern in patterns):
+        return None
+    # pathspec gives the slash of a folder a name, which an expression can hold only once.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # re's, about `[[`
+        return re.compile("|".join(f"(?:{pattern.replace('(?P<ps_d>', '(?:')})" for pattern in patterns))
 
 
 def _is_ignored(path: bytes, rules: tuple[tuple[bytes, IgnoreRules], ...]) -> bool:

@@ -234,6 +234,21 @@ def test_names_with_line_ends_and_odd_bytes_are_read_and_shown(repository, clone
     assert shown <= clones.read(repository).keys()
 
 
+@pytest.fixture
+def nothing_kept(monkeypatch):
+    monkeypatch.setattr("indexer.source.KEPT_BYTES", 0)
+
+
+def test_a_file_that_is_kept_since_it_was_listed_stays_what_it_was(repository, clones):
+    with clones.open(repository) as opened:
+        files = {file.path: file for file in opened.files(LIMIT) if isinstance(file, SourceFile)}
+        was = (repository / "a.py").read_bytes()
+        write_files(repository, {"a.py": "a = 2\n"})
+        assert files["a.py"].read() == was
+        assert blob_id(was) == files["a.py"].blob
+
+
+@pytest.mark.usefixtures("nothing_kept")
 def test_a_file_that_changed_or_went_since_it_was_listed_is_refused(repository, clones):
     with clones.open(repository) as source:
         a, b = (file for file in source.files(LIMIT) if isinstance(file, SourceFile) and file.path.endswith(".py"))
@@ -245,6 +260,7 @@ def test_a_file_that_changed_or_went_since_it_was_listed_is_refused(repository, 
             b.read()
 
 
+@pytest.mark.usefixtures("nothing_kept")
 def test_a_file_that_became_a_link_since_it_was_listed_is_refused(repository, clones, tmp_path):
     write_files(tmp_path / "outside", {"a.py": "a = 1\n"})
     with clones.open(repository) as source:
