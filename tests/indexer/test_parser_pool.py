@@ -194,6 +194,7 @@ def test_processes_that_do_not_start_are_one_sentence(monkeypatch):
 @pytest.mark.usefixtures("no_template")
 def test_processes_that_start_too_slowly_are_one_sentence(monkeypatch):
     monkeypatch.setattr(parser_pool, "START_S", 0.0)
+    monkeypatch.setattr(parser_pool, "MAX_STILLBORN", 1)  # the second one is forked at once, from a template that is ready
     with ParserPool(1) as pool, pytest.raises(IndexerError, match="No parsing process can be started; the log says why"):
         list(pool.parse_many([GOOD]))
 
