@@ -2,8 +2,8 @@
 
 Of each repository's snapshot a copy gets the vectors of its whole chunks, by `SentenceTransformer.encode` in float32 (cached by
 text, since this takes processor hours for large repositories); everything else in it stays. The questions are embedded by the
-engine of the documents. Both are searched with the shipped weights, and with a weight of the dense signal that was fitted to
-each of them without the repository that is searched, so that neither is judged by a weight that was made for the other.
+engine of the documents, and files keep the cards that they have. Both are searched with the shipped weights, and with a mix that
+was fitted to each of them without the repository that is searched, so that neither is judged by weights made for the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.train_reranker import Learned, example_of, learn
+from benchmarks.train_reranker import example_of, learn
 from indexer import minilm
 from indexer.baselines import DENSE, by_vectors
 from indexer.benchmark import answer, index_source
@@ -83,7 +83,7 @@ def compare(repositories: Sequence[BenchmarkRepository], sources: Path, index: P
     print_difference("dense signal alone", {name: _alone(name, indexed, embedders[name]) for name in embedders})
     print_difference("shipped weights", {name: _searched(name, indexed, embedders[name], {}) for name in embedders})
     own = {name: _searched(name, indexed, embedders[name], _fitted(name, indexed, embedders[name])) for name in embedders}
-    print_difference("dense weight of its own, leave one repository out", own)
+    print_difference("a mix of its own, leave one repository out", own)
 
 
 def with_whole_chunks(snapshot: Path, folder: Path, embedder: Embedder, cache: EmbeddingCache) -> Path:
@@ -142,7 +142,7 @@ def _searched(
 
 
 def _fitted(name: str, indexed: Sequence[Indexed], embedder: Embedder) -> Mapping[str, NDArray[np.float64]]:
-    """By repository the mix with vectors whose weight of `dense` was fitted without it; the others are the shipped ones."""
+    """By repository the mix with vectors that was fitted without it."""
     retriever = Retriever(embedder, device="cpu")
     examples = [
         example_of(question, retriever.candidates(each.snapshots[name], question.text))
@@ -150,9 +150,7 @@ def _fitted(name: str, indexed: Sequence[Indexed], embedder: Embedder) -> Mappin
         for question in each.repository.questions
     ]
     retriever.close()
-    words = np.array(shipped_mixes()["short"], dtype=np.float64)
-    prior = Learned(words, {each.repository.name: words for each in indexed})
-    learned = learn([example for example in examples if example.paths], prior)
+    learned = learn([example for example in examples if example.paths])
     print(f"  {name}: weight of the dense signal {learned.weights[FEATURES.index('dense')]:.2f}")
     return learned.without
 

@@ -15,9 +15,8 @@ of which each counts PLAIN_WEIGHT: at that weight the dataset's figures stay as 
 `long` learns from commit messages (benchmarks/commits.py), and needs --clones: a folder with a git repository for each name.
 One mix for both kinds of question ranks the short ones worse by 0.005 to 0.03, the more commit messages there are in it.
 `short_dense` and `long_dense` learn from the repositories that --vectors names (their chunks are embedded first, which takes
-minutes for a thousand files on two cores). These can be few, so of a dense mix only the weight of `dense` is learned, and the
-others are those of the mix without vectors: learning all of them from 11 repositories ranked these better (0.937 instead of
-0.928 in sample) and unseen ones worse (0.907 instead of 0.911). A mix that a run has no examples for is left as it is.
+seconds to minutes for a thousand files on two cores). Name as many as there are: from 11 of them a mix was learned that ranked
+unseen ones worse than the one without vectors did. A mix that a run has no examples for is left as it is.
 
 With --clones the repositories of benchmarks/long_questions are searched too, each with long mixes that were fitted without its
 messages and without its annotated questions (benchmarks/unseen_long_questions.py).
@@ -36,7 +35,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import unseen_long_questions
-from benchmarks.commits import MOST_QUESTIONS, training_questions
+from benchmarks.commits import training_questions
 from benchmarks.long_questions import FOLDER as LONG_QUESTIONS
 from benchmarks.long_questions import held_out
 from benchmarks.unseen_long_questions import Place
@@ -51,10 +50,7 @@ if TYPE_CHECKING:
 L2 = 0.01
 PLAIN_QUESTIONS = Path(__file__).with_name("plain_questions")
 PLAIN_WEIGHT = 0.25
-_DENSE = np.array([feature == "dense" for feature in FEATURES])
 _SECONDARY_SHARE = 0.5
-# Of each repository: for every search a whole paragraph is embedded.
-_LONG_QUESTIONS_WITH_VECTORS = 20
 _MOST_STEPS = 100
 _SMALLEST_STEP = 1e-7
 
@@ -83,18 +79,12 @@ def _gain(question: Question, path: str) -> float:
 
 
 class _Problem:
-    """The loss of many examples at once, over standardised features (rows, features that vary).
+    """The loss of many examples at once, over standardised features (rows, features that vary)."""
 
-    given: weights of FEATURES that are no question any more, or None to learn all of them; then only DENSE is learned.
-    """
-
-    def __init__(self, examples: Sequence[Example], l2: float, given: NDArray[np.float64] | None) -> None:
+    def __init__(self, examples: Sequence[Example], l2: float) -> None:
         features = np.vstack([example.features for example in examples])
         spread = features.std(axis=0)
         self.varies = spread > 0
-        if given is not None:
-            self.varies &= _DENSE
-        self._given = np.zeros(len(features)) if given is None else features @ np.where(self.varies, 0.0, given)
         self.spread = spread[self.varies]
         self._rows = features[:, self.varies] / self.spread
         self._gains = np.concatenate([example.gains for example in examples])
@@ -108,7 +98,7 @@ class _Problem:
 
     def loss(self, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """The loss, and each row's chance under these weights."""
-        scores = self._rows @ weights + self._given
+        scores = self._rows @ weights
         scores -= np.maximum.reduceat(scores, self._starts)[self._example]
         exponentials = np.exp(scores)
         totals = np.add.reduceat(exponentials, self._starts)[self._example]
@@ -126,13 +116,12 @@ class _Problem:
         return step, float(slope @ step)
 
 
-def fit(examples: Iterable[Example], l2: float = L2, given: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def fit(examples: Iterable[Example], l2: float = L2) -> NDArray[np.float64]:
     """The weights of FEATURES (len(FEATURES),) that fit the examples best; examples without an answer teach nothing.
 
-    given: the weights of all features but `dense`, which alone is learned then. Newton's method, with steps halved until the
-    loss falls (Armijo's rule).
+    Newton's method, with steps halved until the loss falls (Armijo's rule).
     """
-    problem = _Problem([example for example in examples if example.gains.any()], l2, given)
+    problem = _Problem([example for example in examples if example.gains.any()], l2)
     weights = np.zeros(len(problem.spread))
     loss, chances = problem.loss(weights)
     for _ in range(_MOST_STEPS):
@@ -142,7 +131,7 @@ def fit(examples: Iterable[Example], l2: float = L2, given: NDArray[np.float64] 
         weights, (loss, chances) = weights - step, tried
         if np.abs(step).max() <= _SMALLEST_STEP:
             break
-    found = np.zeros(len(FEATURES)) if given is None else given.copy()
+    found = np.zeros(len(FEATURES))
     found[problem.varies] = weights / problem.spread
     return found
 
@@ -163,16 +152,10 @@ class Learned:
     without: Mapping[str, NDArray[np.float64]]
 
 
-def learn(examples: Sequence[Example], prior: Learned | None = None) -> Learned:
+def learn(examples: Sequence[Example]) -> Learned:
     names = dict.fromkeys(example.question.repository for example in examples)
-    by_name = {
-        name: fit(
-            (example for example in examples if example.question.repository != name),
-            given=prior.without[name] if prior else None,
-        )
-        for name in names
-    }
-    return Learned(fit(examples, given=prior.weights if prior else None), by_name)
+    by_name = {name: fit(example for example in examples if example.question.repository != name) for name in names}
+    return Learned(fit(examples), by_name)
 
 
 def cross_validated(examples: Sequence[Example]) -> list[float]:
@@ -209,11 +192,8 @@ def main() -> None:
             plain = [each for each in _plain(options) if each.vectors or not ending]
             learned[f"short{ending}"] = _learn_short(f"short{ending}", some, plain, options, learned.get("short"))
         if some and options.clones:
-            most = _LONG_QUESTIONS_WITH_VECTORS if ending else MOST_QUESTIONS
-            asked = [_with_long_questions(each, options.clones, most) for each in some]
-            learned[f"long{ending}"] = _learn_long(
-                f"long{ending}", asked, options, learned[f"short{ending}"], learned.get("long")
-            )
+            asked = [_with_long_questions(each, options.clones) for each in some]
+            learned[f"long{ending}"] = _learn_long(f"long{ending}", asked, options, learned[f"short{ending}"])
     if "long" in learned:
         _measure_long_set(options.long_set, indexed, learned)
     if options.write:
@@ -263,39 +243,37 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _with_long_questions(each: Indexed, clones: Path, most: int) -> Indexed:
-    questions = training_questions(each.repository, clones / each.repository.name, each.snapshot, held_out())[:most]
+def _with_long_questions(each: Indexed, clones: Path) -> Indexed:
+    questions = training_questions(each.repository, clones / each.repository.name, each.snapshot, held_out())
     return replace(each, repository=replace(each.repository, questions=questions))
 
 
 def _learn_short(
-    mix: str, indexed: Sequence[Indexed], plain: Sequence[Indexed], options: argparse.Namespace, prior: Learned | None
+    mix: str, indexed: Sequence[Indexed], plain: Sequence[Indexed], options: argparse.Namespace, words: Learned | None
 ) -> Learned:
-    """Fit a mix to the dataset's questions and the plain ones, and print how good it is."""
+    """Fit a mix to the dataset's questions and the plain ones, and print how good it is. words: the mix without vectors, to
+    compare a dense one with."""
     examples = without(_examples(mix, indexed), options.without)
     if plain:
-        weight = 1.0 if prior else PLAIN_WEIGHT
-        examples += [replace(each, weight=weight) for each in without(_examples(mix, plain), options.without)]
-    learned = learn(examples, prior)
-    if prior:
-        _report("as without vectors", _ask(mix, indexed, prior.without))
+        examples += [replace(each, weight=PLAIN_WEIGHT) for each in without(_examples(mix, plain), options.without)]
+    learned = learn(examples)
+    if words:
+        _report("as without vectors", _ask(mix, indexed, words.without))
     _report("leave one out, whole", _ask(mix, indexed, learned.without))
     _report("leave one out, root", _ask(mix, indexed, learned.without, "root"))
     _report("in sample, whole", _ask(mix, indexed, dict.fromkeys(learned.without, learned.weights)))
-    if plain and prior:
-        _report("plain, without vectors", _ask(mix, plain, prior.without))
+    if plain and words:
+        _report("plain, without vectors", _ask(mix, plain, words.without))
     if plain:
         _report("leave one out, plain", _ask(mix, plain, learned.without))
-    _print_weights(examples, learned.weights, options.ablate and not prior)
+    _print_weights(examples, learned.weights, options.ablate)
     return learned
 
 
-def _learn_long(
-    mix: str, indexed: Sequence[Indexed], options: argparse.Namespace, short: Learned, prior: Learned | None
-) -> Learned:
+def _learn_long(mix: str, indexed: Sequence[Indexed], options: argparse.Namespace, short: Learned) -> Learned:
     """Fit a mix to long questions, and print how much better than the short one it answers them."""
     examples = without(_examples(mix, indexed), options.without)
-    learned = learn(examples, prior)
+    learned = learn(examples)
     body = np.eye(len(FEATURES))[FEATURES.index("body")]
     _report("by words alone", _ask(mix, indexed, dict.fromkeys(learned.without, body)))
     _report("with the short mix", _ask(mix, indexed, short.without))

@@ -16,7 +16,7 @@ from indexer.snapshot import SnapshotReader
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from indexer.vector_index import VectorIndex
+    from indexer.vector_index import Ids, VectorIndex
 
 # Both ends included.
 IdRange = tuple[int, int]
@@ -35,13 +35,23 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Chunks, and files by their cards, while chunks are still being embedded; embedded: how many chunks have a
-    vector; vector: what they are near to."""
+    """Chunks, and files by their cards while chunks are still being embedded; embedded: how many chunks have a vector; vector:
+    what they are near to; cards: the index of all cards that have a vector."""
 
     chunks: Nearest
     files: Nearest
     embedded: int
     vector: NDArray[np.float32]
+    cards: VectorIndex | None
+
+    def of_cards(self, files: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) the cosine of each file's card, by file id; NaN where it has no vector."""
+        cosines = np.full(len(files), np.nan)
+        if len(files):
+            found = _nearest(self.cards, self.vector, len(files), files)
+            places = np.argsort(files)
+            cosines[places[np.searchsorted(files, found.ids, sorter=places)]] = found.cosines
+        return cosines
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +89,25 @@ class SnapshotVectors:
         index, cards = self._current()
         return Near(
             _nearest(index, vector, count, chunks),
-            _nearest(cards, vector, count, files),
+            _nearest(None if self._reader.has_vectors else cards, vector, count, files),
             index.size if index else 0,
             vector,
+            cards,
         )
 
     def _current(self) -> tuple[VectorIndex | None, VectorIndex | None]:
         """The indexes of chunks and of cards, as they are on the disk now."""
         with self._lock:
+            cards = self._open(self._reader.cards)
             if whole := self._open(self._reader.vectors):
-                self._opened = {place: opened for place, opened in self._opened.items() if place == self._reader.vectors}
-                return whole, None
+                self._opened.pop(self._reader.partial_vectors, None)
+                return whole, cards
             try:
-                return self._open(self._reader.partial_vectors), self._open(self._reader.cards)
+                return self._open(self._reader.partial_vectors), cards
             except VectorIndexError:
-                # They go when the whole index appears, which may have been just now.
+                # It goes when the whole index appears, which may have been just now.
                 if whole := self._open(self._reader.vectors):
-                    return whole, None
+                    return whole, cards
                 raise
 
     def _open(self, place: Path) -> VectorIndex | None:
@@ -118,7 +130,7 @@ class SnapshotVectors:
             self._opened.clear()
 
 
-def _nearest(index: VectorIndex | None, vector: NDArray[np.float32], count: int, ids: IdRange | None) -> Nearest:
+def _nearest(index: VectorIndex | None, vector: NDArray[np.float32], count: int, ids: Ids | None) -> Nearest:
     if index is None:
         return Nearest(np.zeros(0, np.int64), np.zeros(0))
     scores, found = (rows[0] for rows in index.search(vector.reshape(1, -1), count, ids))

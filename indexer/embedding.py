@@ -1,8 +1,8 @@
 """Give a published snapshot its vectors, in the background of searches that use what is there already.
 
-    cards.faiss            one vector a file that waits for several of its chunks' (id = file id)     } while embedding,
-    vectors-partial.faiss  the chunks that have a vector so far (id = chunk id)                       } replaced by rename
-    vectors.faiss          all chunks; the other two go when it appears
+    cards.faiss            one vector a file (id = file id); comes first, and in parts where there are many
+    vectors-partial.faiss  the chunks that have a vector so far (id = chunk id), while embedding
+    vectors.faiss          all chunks; the partial one goes when it appears
 
 The most central files come first: code before tests, and what the rest of the repository refers to most before the rest. Every
 vector goes to the cache as soon as it is made, so an interrupted embedding goes on where it stopped.
@@ -31,9 +31,6 @@ from indexer.vector_index import kind_for, write_index
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# A file's card is embedded when this many chunks are missing in all, and more than one of them is the file's: fewer are there
-# in seconds anyway.
-CARDS_FROM = 1000
 # A partial index appears with so many vectors, and again when there are half as many more, which in all costs three times the
 # writing of the last one.
 FIRST_PARTIAL = 500
@@ -43,10 +40,11 @@ _READ_TOGETHER = 8192
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file and its chunks, (id, hash of the embedded text) each."""
+    """One file, the hash of its card, and its chunks, (id, hash of the embedded text) each."""
 
     file_id: int
     path: str
+    card: str
     chunks: tuple[tuple[int, str], ...]
 
 
@@ -84,8 +82,7 @@ class _Embedding:
         self._tell()
         if to_embed:
             self._write_partial()
-        if to_embed >= CARDS_FROM:
-            self._embed_cards()
+        self._embed_cards()
         done = self._done
         for texts in self._portions(self._missing_texts()):
             self._put(texts)
@@ -96,7 +93,6 @@ class _Embedding:
                 self._write_partial(done)
         self._write(self._snapshot.vectors, _chunks(self._files))
         self._snapshot.partial_vectors.unlink(missing_ok=True)
-        self._snapshot.cards.unlink(missing_ok=True)
         return to_embed
 
     def _tell(self, done: int | None = None) -> None:
@@ -105,22 +101,19 @@ class _Embedding:
     # --- what is embedded -------------------------------------------------------------------------------------------
 
     def _embed_cards(self) -> None:
-        """Cards of the files that wait for more than one vector; a single chunk is as good as a card."""
-        waiting = [file for file in self._files if len({h for _, h in file.chunks} & self._missing) > 1]
-        hashes: dict[int, str] = {}
+        missing = self._cache.missing(file.card for file in self._files)
+        there = [(file.file_id, file.card) for file in self._files if file.card not in missing]
         done = self._done
-        next_write: float = FIRST_PARTIAL
-        remaining = iter(waiting)
+        next_write = max(FIRST_PARTIAL, len(there) * _GROWTH)
+        remaining = (file for file in self._files if file.card in missing)
         while some := list(islice(remaining, self._embedder.portion)):
-            cards = {file.file_id: card_text(file.path, self._snapshot.parsed(file.path)) for file in some}
-            found = {file_id: text_hash(card) for file_id, card in cards.items()}
-            missing = self._cache.missing(found.values())
-            self._put({found[file_id]: card for file_id, card in cards.items() if found[file_id] in missing})
-            hashes |= found
+            self._put({file.card: card_text(file.path, self._snapshot.parsed(file.path)) for file in some})
+            there += [(file.file_id, file.card) for file in some]
             self._tell(done)
-            if len(hashes) >= next_write or len(hashes) == len(waiting):
-                self._write(self._snapshot.cards, sorted(hashes.items()))
-                next_write = len(hashes) * _GROWTH
+            if len(there) >= next_write:
+                self._write(self._snapshot.cards, sorted(there))
+                next_write = len(there) * _GROWTH
+        self._write(self._snapshot.cards, sorted(there))
 
     def _missing_texts(self) -> Iterator[tuple[str, str]]:
         """(hash, text) of the chunks that have no vector yet, each once."""
@@ -179,4 +172,8 @@ def _by_centrality(snapshot: SnapshotReader) -> list[_File]:
     """All files that have chunks: those that aren't tests first, and among them the most referred to."""
     rows = snapshot.chunks_of_files()
     ranks = {row.file_id: (traits_of(row.path, row.language).test, -row.referred, row.file_id) for row in rows}
-    return [_File(row.file_id, row.path, row.chunks) for row in sorted(rows, key=lambda row: ranks[row.file_id]) if row.chunks]
+    return [
+        _File(row.file_id, row.path, row.card, row.chunks)
+        for row in sorted(rows, key=lambda row: ranks[row.file_id])
+        if row.chunks
+    ]

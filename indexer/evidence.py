@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from indexer.dense import Near
 from indexer.lexical_index import Hits
 from indexer.reranker import Evidence
 from indexer.signals import Findings
@@ -30,8 +31,9 @@ FILES_BY_USE = 20
 _CHUNKS_OF_A_BODY = 3
 
 
-def evidence_of(findings: Findings, files: int, others: Iterable[int] = ()) -> Evidence:
-    """What was found about each candidate. files: how many there are; others: files to be ranked whatever was found."""
+def evidence_of(findings: Findings, files: int, others: Iterable[int] = (), near: Near | None = None) -> Evidence:
+    """What was found about each candidate. files: how many there are; others: files to be ranked whatever was found; near: what
+    the vectors said, if they were asked."""
     body = _bodies(findings.lexical, files)
     ids = np.array(sorted({*_candidates(findings, body), *others}), dtype=np.int64)
     coverage = np.zeros(files + 1)
@@ -46,6 +48,7 @@ def evidence_of(findings: Findings, files: int, others: Iterable[int] = ()) -> E
         definition=_column(definitions, files)[ids],
         used=_column(findings.used, files)[ids],
         dense=_column(findings.dense.best_of_files(), files, np.nan)[ids],
+        dense_card=near.of_cards(ids) if near else np.full(len(ids), np.nan),
     )
 
 

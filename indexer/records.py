@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from indexer.embedded_texts import embedded_texts, text_hash
+from indexer.embedded_texts import card_text, embedded_texts, text_hash
 from indexer.term_counts import FileTerms, count_terms
 from indexer.types import ParsedFile
 
@@ -23,16 +23,17 @@ ReferenceRow = tuple[str, str, int]
 
 
 class FileRecord(NamedTuple):
-    """content: the text, compressed by zlib. chunks: (start line, end line, symbol, kind, sha256 of the text that stands for it
-    when it is embedded); definitions: (name, qualified name, kind, line, start line, end line, signature); references: (name,
-    kind, line); redacted: (kind of secret, how many were taken out), allowed: (kind, how many were left in); all in their order
-    in the file."""
+    """content: the text, compressed by zlib; card: sha256 of the text that stands for the file when it is embedded; chunks:
+    (start line, end line, symbol, kind, sha256 of the text that stands for it when it is embedded); definitions: (name,
+    qualified name, kind, line, start line, end line, signature); references: (name, kind, line); redacted: (kind of secret, how
+    many were taken out), allowed: (kind, how many were left in); all in their order in the file."""
 
     language: str
     lines: int
     header: str
     note: str
     content: bytes
+    card: str
     chunks: Sequence[ChunkRow]
     definitions: Sequence[DefinitionRow]
     references: Sequence[ReferenceRow]
@@ -49,6 +50,7 @@ def record_of(path: str, parsed: ParsedFile) -> FileRecord:
         header=parsed.header,
         note=parsed.note,
         content=zlib.compress(parsed.text.encode(), _ZLIB_LEVEL),
+        card=text_hash(card_text(path, parsed)),
         chunks=[(c.start_line, c.end_line, c.symbol, c.kind, each) for c, each in zip(parsed.chunks, hashes, strict=True)],
         definitions=[
             (d.name, d.qualified_name, d.kind, d.line, d.start_line, d.end_line, d.signature) for d in parsed.definitions

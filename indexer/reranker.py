@@ -41,7 +41,7 @@ FEATURES = (
     "name_in_query",  # how much of the file's name the query says
     "query_in_path",  # how much of the query the whole path says
     "definition",  # it defines a name that the query mentions
-    "dense",  # cosine of the nearest chunk, from the worst to the best of the nearest
+    "dense",  # how near its nearest chunk and its card are, for as much of the query as no path and no definition says
     "test",
     "test_asked",  # it is a test, and the query speaks of tests
     "documentation",
@@ -55,6 +55,8 @@ FEATURES = (
     "lines",
 )
 
+# Of the candidates' cards: what lies farther than the fifth that lies farthest is just far.
+_FAR_CARDS = 0.2
 _TEST_STEMS = frozenset(("test", "spec", "fixtur"))
 
 
@@ -63,7 +65,8 @@ class Evidence:
     """What the signals found out about n candidate files, as arrays (n,), by file id.
 
     body: BM25, the sum of the three best chunks; coverage: the share of the query that is in one chunk; used: how much the best
-    chunks of all files use what it defines; dense: cosine of its nearest chunk, NaN when it is not among the nearest.
+    chunks of all files use what it defines; dense: cosine of its nearest chunk, NaN when it is not among the nearest;
+    dense_card: cosine of its card, NaN when that has no vector.
     """
 
     ids: NDArray[np.int64]
@@ -73,6 +76,7 @@ class Evidence:
     definition: NDArray[np.float64]
     used: NDArray[np.float64]
     dense: NDArray[np.float64]
+    dense_card: NDArray[np.float64]
 
 
 def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Mapping[str, float]) -> NDArray[np.float64]:
@@ -88,7 +92,7 @@ def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Ma
         "name_in_query": _share_that_is_said(table.names.rows(ids), len(ids), meant, table.rarity),
         "query_in_path": _share_of_what_is_asked(table.places.rows(ids), len(ids), meant, worth),
         "definition": evidence.definition,
-        "dense": _nearness(evidence.dense),
+        "dense": (_nearness(evidence.dense) + _nearness(evidence.dense_card, _FAR_CARDS)) / 2,
         "test": files["test"],
         "test_asked": files["test"] & asks_for_tests,
         "documentation": files["documentation"],
@@ -101,6 +105,9 @@ def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Ma
         "uses": _uses(evidence, table, files),
         "lines": np.log1p(files["lines"].astype(np.float64)),
     }
+    # Words are the better witness where they say something: vectors count for what these leave open.
+    said = max(columns["query_in_path"].max(initial=0.0), columns["definition"].max(initial=0.0))
+    columns["dense"] *= max(0.0, 1.0 - said)
     return np.column_stack([columns[feature] for feature in FEATURES]).astype(np.float64)
 
 
@@ -122,11 +129,13 @@ def _share_of_what_is_asked(stems: Rows, files: int, meant: Meant, worth: NDArra
     return shares
 
 
-def _nearness(dense: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 0 for the farthest of those that are near at all to 1 for the nearest."""
-    near = ~np.isnan(dense)
-    span = np.ptp(dense[near]) if near.any() else 0.0
-    return np.where(near, dense - dense[near].min(), 0.0) / span if span else np.zeros(len(dense))
+def _nearness(cosines: NDArray[np.float64], far: float = 0.0) -> NDArray[np.float64]:
+    """From 0 for the farthest of those that have a cosine to 1 for the nearest. far: what share of them counts as farthest."""
+    near = ~np.isnan(cosines)
+    if not near.any():
+        return np.zeros(len(cosines))
+    least, most = np.quantile(cosines[near], far), cosines[near].max()
+    return np.where(near, np.clip(cosines - least, 0.0, None), 0.0) / ((most - least) or 1.0)
 
 
 def _uses(evidence: Evidence, table: FileTable, files: NDArray[Any]) -> NDArray[np.float64]:

@@ -170,7 +170,7 @@ class Search:
 
     def _rank(self, findings: Findings) -> Ranking:
         table = self._index.table
-        evidence = evidence_of(findings, table.size, filter(self._scope.holds, self._cited))
+        evidence = evidence_of(findings, table.size, filter(self._scope.holds, self._cited), self._signals.near)
         rarity = {stem: self._index.rarity(self._frequencies.get(stem, 0)) for stem in self._query.stems}
         features = file_features(self._query, evidence, table, rarity)
         weights = self._weights(dense=len(findings.dense) > 0)
@@ -252,11 +252,11 @@ class Search:
         return matched, missing
 
     def _strength(self, findings: Findings, ranking: Ranking) -> Strength:
-        vector = self._signals.vector
+        near = self._signals.near
         rarities = (self._index.rarity(self._frequency(word)) for word in self._query.words if self._occurs(word))
         return Strength(
-            vector=vector,
-            embedder=self._reader.manifest.embedder if vector is not None else "",
+            vector=near.vector if near else None,
+            embedder=self._reader.manifest.embedder if near else "",
             bm25=float(findings.lexical.scores[0]) if len(findings.lexical) else 0.0,
             coverage=float(findings.shares.max(initial=0.0)),
             rarities=tuple(rarities),

@@ -83,8 +83,8 @@ class Signals:
         self._reader, self._query, self._scope, self._steps = reader, query, scope, steps
         self._db, self._index = reader.connection, reader.lexical
         self._nearest, self._frequencies = nearest, frequencies
-        # The question's, once the vectors were asked.
-        self.vector: NDArray[np.float32] | None = None
+        # What the vectors said, once they were asked.
+        self.near: Near | None = None
 
     @property
     def uses_vectors(self) -> bool:
@@ -185,7 +185,7 @@ class Signals:
                 self._nearest = None
                 tell(f"left out: {error}")
                 return Hits.none()
-            self.vector = near.vector
+            self.near = near
             embedded, chunks = near.embedded, self._reader.manifest.chunks
             so_far = f"; {embedded:,} of {counted(chunks, 'chunk')} have a vector so far" if embedded < chunks else ""
             tell(f"{counted(len(hits), 'near chunk')}{so_far}")

@@ -3,8 +3,9 @@
     <root>/<snapshot id>/manifest.json      what it was made from and by, counts, what was skipped and why
                          chunks.sqlite3     files, chunks, definitions, references (chunk id = FAISS id)
                          words.bin          which chunks and files hold which words, and what else ranks a file
-                         vectors.faiss      comes later than the rest: a snapshot without it is complete for lexical search
-                         vectors-partial.faiss, cards.faiss   what there is until then (indexer/embedding.py)
+                         cards.faiss        the vectors of files, and
+                         vectors.faiss      of chunks: both come later, and words are found without them
+                         vectors-partial.faiss   what there is of the latter until then (indexer/embedding.py)
 
 It is written as `<root>/.building-<snapshot id>` and renamed when everything in it is on the disk, so a directory that has its
 final name is whole, whenever the builder was killed. A builder holds an flock on the directory itself, which the kernel drops
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from indexer.lexical_index import LexicalIndex
     from indexer.records import FileRecord
 
-SCHEMA = 3
+SCHEMA = 4
 MANIFEST = "manifest.json"
 CHUNKS = "chunks.sqlite3"
 VECTORS = "vectors.faiss"
@@ -53,7 +54,8 @@ _NOTES = 200
 _TABLES = """
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, language TEXT NOT NULL, blob TEXT NOT NULL, size INTEGER NOT NULL,
-    lines INTEGER NOT NULL, header TEXT NOT NULL, note TEXT NOT NULL, content BLOB NOT NULL);
+    lines INTEGER NOT NULL, header TEXT NOT NULL, note TEXT NOT NULL, content BLOB NOT NULL,
+    card TEXT NOT NULL);
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY, file_id INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
     symbol TEXT NOT NULL, kind TEXT NOT NULL, embed_hash TEXT NOT NULL);
@@ -126,9 +128,10 @@ class SnapshotWriter:
         """Add one file."""
         file_id, first_chunk = self._next(len(record.chunks))
         row = (
-            file_id, file.path, record.language, file.blob, file.size, record.lines, record.header, record.note, record.content
+            file_id, file.path, record.language, file.blob, file.size, record.lines, record.header, record.note, record.content,
+            record.card,
         )  # fmt: skip
-        self._db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         chunks = ((chunk_id, file_id, *chunk) for chunk_id, chunk in enumerate(record.chunks, first_chunk))
         self._db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", chunks)
         definitions = ((file_id, *definition) for definition in record.definitions)
@@ -147,7 +150,7 @@ class SnapshotWriter:
         old_chunk, chunks = self._db.execute(query, (old_id,)).fetchone()
         file_id, first_chunk = self._next(chunks)
         self._db.execute(
-            "INSERT INTO files SELECT ?, path, language, blob, size, lines, header, note, content FROM previous.files"
+            "INSERT INTO files SELECT ?, path, language, blob, size, lines, header, note, content, card FROM previous.files"
             " WHERE id = ?",
             (file_id, old_id),
         )
@@ -222,11 +225,12 @@ class SnapshotWriter:
 
 
 class FileChunks(NamedTuple):
-    """A file, how much the others refer to it, and its chunks: (id, hash of the embedded text) each."""
+    """A file, the hash of its card, how much the others refer to it, and its chunks: (id, hash of the embedded text) each."""
 
     file_id: int
     path: str
     language: str
+    card: str
     referred: float
     chunks: tuple[tuple[int, str], ...]
 
@@ -292,7 +296,7 @@ class SnapshotReader:
 
     @property
     def cards(self) -> Path:
-        """Where the vectors of files are while those of their chunks are being made."""
+        """Where the vectors of files are, or will be."""
         return self.directory / CARDS
 
     @property
@@ -321,10 +325,11 @@ class SnapshotReader:
         chunks: dict[int, list[tuple[int, str]]] = defaultdict(list)
         for file_id, *chunk in self.connection.execute("SELECT file_id, id, embed_hash FROM chunks ORDER BY id"):
             chunks[file_id].append((chunk[0], chunk[1]))
+        query = "SELECT id, path, language, card FROM files ORDER BY id"
         referred = self.lexical.table.files["referred"].tolist()
         return [
-            FileChunks(file_id, path, language, referred[file_id], tuple(chunks[file_id]))
-            for file_id, path, language in self.connection.execute("SELECT id, path, language FROM files ORDER BY id")
+            FileChunks(file_id, path, language, card, referred[file_id], tuple(chunks[file_id]))
+            for file_id, path, language, card in self.connection.execute(query)
         ]
 
     def file(self, path: str) -> StoredFile:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAISS_BUILDS = ("faiss-cpu", "faiss-gpu")
+
+# From the first to the second, both included; or just these, (n,) int64.
+Ids: TypeAlias = "tuple[int, int] | NDArray[np.int64]"
 
 
 class Neighbours(NamedTuple):
@@ -51,9 +54,8 @@ class VectorIndex(Protocol):
     @property
     def size(self) -> int: ...
 
-    def search(self, queries: NDArray[np.float32], k: int, ids: tuple[int, int] | None = None) -> Neighbours:
-        """The k nearest of each of `queries` (n, dimension) float32; ids: only those from the first to the second, both
-        included."""
+    def search(self, queries: NDArray[np.float32], k: int, ids: Ids | None = None) -> Neighbours:
+        """The k nearest of each of `queries` (n, dimension) float32, among all or among these ids."""
         ...
 
     def close(self) -> None: ...
@@ -172,25 +174,31 @@ class CpuVectorIndex:
     def size(self) -> int:
         return int(self._index.ntotal)
 
-    def search(self, queries: NDArray[np.float32], k: int, ids: tuple[int, int] | None = None) -> Neighbours:
+    def search(self, queries: NDArray[np.float32], k: int, ids: Ids | None = None) -> Neighbours:
         wanted = np.ascontiguousarray(queries, dtype=np.float32)
         return Neighbours(*self._index.search(wanted, k, params=self._parameters(k, ids)))
 
-    def _parameters(self, k: int, ids: tuple[int, int] | None) -> Any:
-        """A range of ids is looked for in all cells: a folder's few vectors may lie in any of them. A search for many looks at
+    def _parameters(self, k: int, ids: Ids | None) -> Any:
+        """Some ids are looked for in all cells: a folder's few vectors may lie in any of them. A search for many looks at
         so many cells that they hold several times as many, in the end at all of them: what a filter lets through is picked
         from more and more (`indexer.search`), and cells that were never looked at would end that too early."""
         faiss = _faiss()
-        selected = {"sel": faiss.IDSelectorRange(ids[0], ids[1] + 1)} if ids else {}
+        selected = {} if ids is None else {"sel": _selector(faiss, ids)}
         inner = faiss.downcast_index(self._index.index)
         if not isinstance(inner, faiss.IndexIVF):
             return faiss.SearchParameters(**selected) if selected else None
         holding = math.ceil(inner.nlist * _HELD_PER_NEIGHBOUR * k / max(1, self.size))
-        nprobe = inner.nlist if ids else min(inner.nlist, max(inner.nprobe, holding))
+        nprobe = inner.nlist if selected else min(inner.nlist, max(inner.nprobe, holding))
         return faiss.SearchParametersIVF(nprobe=nprobe, **selected)
 
     def close(self) -> None:
         del self._index
+
+
+def _selector(faiss: Any, ids: Ids) -> Any:
+    if isinstance(ids, tuple):
+        return faiss.IDSelectorRange(ids[0], ids[1] + 1)
+    return faiss.IDSelectorBatch(ids)
 
 
 class _Query(NamedTuple):
@@ -221,8 +229,8 @@ class GpuVectorIndex:
     def size(self) -> int:
         return len(self._ids)
 
-    def search(self, queries: NDArray[np.float32], k: int, ids: tuple[int, int] | None = None) -> Neighbours:
-        if ids or k > _MOST_ON_GPU:
+    def search(self, queries: NDArray[np.float32], k: int, ids: Ids | None = None) -> Neighbours:
+        if ids is not None or k > _MOST_ON_GPU:
             return self._ranges.search(queries, k, ids)
         query = _Query(np.ascontiguousarray(queries, dtype=np.float32), k, Future())
         self._waiting.put(query)

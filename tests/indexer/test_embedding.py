@@ -74,7 +74,6 @@ def test_the_most_central_files_are_embedded_first_and_tests_last(bench, recordi
 
 
 def test_the_cards_of_files_that_wait_for_several_vectors_come_before_all_chunks(bench, recording, monkeypatch):
-    monkeypatch.setattr(embedding, "CARDS_FROM", 1)
     report = bench.build()
     cards = recording.texts[: len(FILES)]
     assert {re.sub(r"\d+", "", card.split()[-1]) for card in cards} == {"aside", "kernel", "trial", "first", "second"}
@@ -83,7 +82,6 @@ def test_the_cards_of_files_that_wait_for_several_vectors_come_before_all_chunks
 
 
 def test_nothing_at_all_is_embedded_when_a_folder_is_renamed_and_one_changed_file_is_all_that_is(bench, recording, monkeypatch):
-    monkeypatch.setattr(embedding, "CARDS_FROM", 1)
     bench.build()
     recording.texts.clear()
     (bench.source / "users").rename(bench.source / "people")
@@ -119,7 +117,6 @@ def test_a_search_uses_what_is_embedded_so_far_tells_the_coverage_and_sees_each_
 
 
 def test_a_file_whose_chunks_have_no_vector_yet_is_found_by_its_card(bench, recording, monkeypatch):
-    monkeypatch.setattr(embedding, "CARDS_FROM", 1)
     published = []
 
     def stopped() -> bool:
@@ -141,6 +138,7 @@ def test_a_file_whose_chunks_have_no_vector_yet_is_found_by_its_card(bench, reco
     report = bench.build()
     assert len(recording.texts) == report.embedded
     assert sorted(path.name for path in bench.live.iterdir()) == [
+        "cards.faiss",
         "chunks.sqlite3",
         "manifest.json",
         "vectors.faiss",

@@ -158,15 +158,15 @@ def test_ctrl_c_leaves_the_live_snapshot_and_the_cache_and_the_next_run_goes_on(
     encode = HashingEmbedder.encode_documents
     batches: list[int] = []
 
-    def encode_one_batch(self: HashingEmbedder, texts: list[str]):
-        if batches:
+    def encode_cards_and_a_batch(self: HashingEmbedder, texts: list[str]):
+        if len(batches) == 4:
             raise KeyboardInterrupt
         batches.append(len(texts))
         return encode(self, texts)
 
     with monkeypatch.context() as patch:
         patch.setattr("indexer.embedder.HashingEmbedder.portion", 10)
-        patch.setattr(HashingEmbedder, "encode_documents", encode_one_batch)
+        patch.setattr(HashingEmbedder, "encode_documents", encode_cards_and_a_batch)
         with pytest.raises(CommandError) as error:
             index_repo(source)
     assert str(error.value) == "Stopped: what was indexed before is untouched, and the next run goes on from here."

@@ -110,6 +110,7 @@ def test_a_build_killed_anywhere_leaves_the_live_snapshot_as_it_was_and_the_next
     with bench.reader() as reader:
         assert reader.has_vectors
         assert sorted(path.name for path in reader.directory.iterdir() if not path.name.startswith(".")) == [
+            "cards.faiss",
             "chunks.sqlite3",
             "manifest.json",
             "vectors.faiss",

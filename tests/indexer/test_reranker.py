@@ -29,6 +29,7 @@ class File:
     definition: float = 0.0
     used: float = 0.0
     dense: float = math.nan
+    dense_card: float = math.nan
     uses: frozenset[int] = frozenset()
 
 
@@ -102,9 +103,22 @@ def test_what_is_no_source_gains_nothing_by_what_it_uses(path):
     assert other["uses"] == 0.0
 
 
-def test_the_dense_signal_is_measured_between_the_nearest_and_the_farthest_that_it_found():
-    near, far, unknown = features("a", at("a.py", dense=0.8), at("b.py", dense=0.3), at("c.py"))
-    assert (near["dense"], far["dense"], unknown["dense"]) == (1.0, 0.0, 0.0)
+def test_the_dense_signal_is_the_mean_of_a_chunks_and_a_cards_place_between_the_nearest_and_the_farthest():
+    near, far, unknown = features("query", at("a.py", dense=0.8, dense_card=0.4), at("b.py", dense=0.3), at("c.py"))
+    assert (near["dense"], far["dense"], unknown["dense"]) == (0.5, 0.0, 0.0)
+    files = [at(f"{name}.py", dense_card=cosine) for name, cosine in zip("abcdef", (0.1, 0.2, 0.4, 0.5, 0.5, 0.6), strict=True)]
+    cards = [each["dense"] for each in features("query", *files)]
+    assert cards[:2] == [0.0, 0.0]  # the farthest fifth is just far
+    assert cards == sorted(cards)
+    assert cards[-1] == 0.5
+
+
+def test_vectors_count_for_as_much_of_the_question_as_no_path_and_no_definition_says():
+    files = (at("session.py", dense=0.8), at("b.py", dense=0.3))
+    assert features("session", *files)[0]["dense"] == 0.0
+    assert features("session cookies", *files)[0]["dense"] == 0.25
+    assert features("how it ends", *files)[0]["dense"] == 0.5
+    assert features("how it ends", at("session.py", dense=0.8, definition=0.5), at("b.py", dense=0.3))[0]["dense"] == 0.25
 
 
 @pytest.mark.parametrize(

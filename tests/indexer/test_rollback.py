@@ -180,6 +180,7 @@ def test_a_snapshot_that_a_search_uses_keeps_its_files_until_the_search_ends(rep
         assert first not in rows(repository)
         assert used.reader.file("greetings.py").text == "version = 1\n"
         assert sorted(path.name for path in directory.iterdir()) == [
+            "cards.faiss",
             "chunks.sqlite3",
             "manifest.json",
             "vectors.faiss",
