@@ -160,11 +160,6 @@ def shipped_mixes() -> Mixes:
     return {name: tuple(float(mix.get(feature, 0.0)) for feature in FEATURES) for name, mix in mixes.items()}
 
 
-def with_more_say(weights: Sequence[float], feature: str, times: float) -> Sequence[float]:
-    """The same weights but for one feature's, which is so many times as large."""
-    return [weight * times if name == feature else weight for name, weight in zip(FEATURES, weights, strict=True)]
-
-
 def chances(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """The softmax of the files' scores: they sum to 1."""
     if not len(scores):

@@ -26,7 +26,7 @@ from indexer.passages import PassagePicker, PassageReader, place_chunks
 from indexer.pins import resolve
 from indexer.places import Place, PlaceFinder, Told
 from indexer.query import Query, is_identifier
-from indexer.reranker import FEATURES, Mixes, chances, file_features, mix_name, with_more_say
+from indexer.reranker import FEATURES, Mixes, chances, file_features, mix_name
 from indexer.scope import Scope
 from indexer.search_steps import Steps, counted
 from indexer.signals import Findings, NearestTo, Signals
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 _NAMED_FILE_LIFT = 4.0
 # A file that the last answer cited.
 _CITED_LIFT = 1.0
-# In another language than English words can't vote, and what is near in meaning has more of a say.
-_DENSE_SHARE_OF_OTHER_LANGUAGES = 2.0
 _NAME_IN_QUERY = FEATURES.index("name_in_query")
 
 
@@ -195,10 +193,7 @@ class Search:
         """What each feature counts; None where it is not by features that files are ranked."""
         if self._query.is_overview:
             return None
-        weights = self._mixes[mix_name(self._query, dense=dense)]
-        if self._query.language and dense:
-            weights = with_more_say(weights, "dense", _DENSE_SHARE_OF_OTHER_LANGUAGES)
-        return np.array(weights)
+        return np.array(self._mixes[mix_name(self._query, dense=dense)])
 
     def _scores(
         self,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from indexer import embedding
+from indexer.dense import SnapshotVectors
 from indexer.embedded_texts import card_text
 from indexer.embedder import HashingEmbedder
 from indexer.errors import BuildCancelled
 from indexer.retriever import Retriever
+from indexer.snapshot import SnapshotReader
 from indexer.types import Chunk, Definition, ParsedFile
 
 from .builds import Bench, Hooks
@@ -179,3 +182,19 @@ def test_a_card_says_what_a_file_is_and_not_where_it_lies():
     parsed = ParsedFile("python", "", (Chunk(1, 4, "", "module", ""),), (definition,), header="Talks to   servers. ------")
     assert card_text("src/net/client.py", parsed) == "client.py Talks to servers. - connect"
     assert card_text("lib/client.py", parsed) == card_text("src/net/client.py", parsed)
+
+
+def test_each_file_is_compared_with_the_question_by_its_card_whatever_its_chunks_are(bench, recording):
+    bench.build()
+    with SnapshotReader(bench.live) as reader:
+        vectors = SnapshotVectors(reader, "cpu")
+        near = vectors.search(recording.encode_query("aside aside0 aside1"), 2, None, None)
+        ids = dict(reader.connection.execute("SELECT path, id FROM files"))
+        files = np.array([ids["kernel.py"], 10_000, ids["aside.py"]])
+        kernel, unknown, aside = near.of_cards(files)
+        card = recording.encode_documents([card_text("aside.py", reader.parsed("aside.py"))])[0]
+        vectors.close()
+    assert aside == pytest.approx(float(card @ near.vector), abs=1e-3)
+    assert kernel < aside
+    assert np.isnan(unknown)
+    assert len(near.of_cards(files[:0])) == 0
