@@ -2,8 +2,8 @@
 
 Of each repository's snapshot a copy gets the vectors of its whole chunks, by `SentenceTransformer.encode` in float32 (cached by
 text, since this takes processor hours for large repositories); everything else in it stays. The questions are embedded by the
-engine of the documents; files keep their cards. Both are searched with the shipped weights, and with a mix that was fitted to each
-of them without the repository that is searched, so that neither is judged by weights made for the other.
+engine of the documents; files keep their cards. Both are searched with the shipped weights, and with a mix that was fitted to
+each of them without the repository that is searched, so that neither is judged by weights made for the other.
 """
 
 from __future__ import annotations
