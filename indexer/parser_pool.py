@@ -45,9 +45,13 @@ T = TypeVar("T")
 Finish = Callable[[str, ParsedFile], T]
 
 MAX_PROCESSES = 8
-# Small, so that no process still has a batch before it when the others are done.
+# No process should still have much before it when the others are done: batches are small, smaller towards the end, and of
+# what was read ahead the large files come first.
 BATCH_FILES = 16
 BATCH_BYTES = 128 * 1024
+LEAST_BATCH_BYTES = 8 * 1024
+BATCHES_A_PROCESS = 3
+LARGE_BYTES = 48 * 1024
 FILES_A_PROCESS = 24
 LOOK_AHEAD_FILES = 1024
 LOOK_AHEAD_BYTES = 32 * 1024 * 1024
@@ -217,6 +221,7 @@ class _Run:
         self.files = enumerate(files)
         self.exhausted = False
         self.waiting: deque[_Task] = deque()
+        self.waiting_bytes = 0
         self.done: dict[int, Any] = {}
         self.due = 0
         self.ahead_bytes: dict[int, int] = {}
@@ -244,7 +249,12 @@ class _Run:
             index, (path, data) = item
             self.ahead_bytes[index] = len(data)
             self.bytes += len(data)
-            self.waiting.append(_Task(index, path, data))
+            task = _Task(index, path, data)
+            if len(data) >= LARGE_BYTES:
+                self.waiting.appendleft(task)
+            else:
+                self.waiting.append(task)
+            self.waiting_bytes += len(data)
 
     def _hand_out(self) -> None:
         wanted = 1 + len(self.ahead_bytes) // FILES_A_PROCESS  # a handful of files is not worth two processes
@@ -256,13 +266,16 @@ class _Run:
 
     def _batch(self) -> list[_Task]:
         """The next tasks, as many as one message may hold; one that has lost a process before travels alone."""
+        share = self.waiting_bytes // (BATCHES_A_PROCESS * self.pool.processes)
+        most_bytes = max(LEAST_BATCH_BYTES, min(share, BATCH_BYTES))
         batch = [self.waiting.popleft()]
         size = len(batch[0].data)
         while self.waiting and len(batch) < BATCH_FILES and not batch[0].crashes and not self.waiting[0].crashes:
-            size += len(self.waiting[0].data)
-            if size > BATCH_BYTES:
+            if size + len(self.waiting[0].data) > most_bytes:
                 break
             batch.append(self.waiting.popleft())
+            size += len(batch[-1].data)
+        self.waiting_bytes -= size
         return batch
 
     def _collect(self) -> None:
@@ -310,7 +323,7 @@ class _Run:
             task.crashes += 1
             if task.crashes > 1:
                 self._fall_back(worker.tasks.popleft(), "the parser crashed")
-        self.waiting.extendleft(reversed(worker.tasks))
+        self._take_back(worker)
 
     def _end_overdue(self, worker: _Worker) -> None:
         self.pool._discard(worker)
@@ -318,7 +331,12 @@ class _Run:
             self._fall_back(worker.tasks.popleft(), f"the parser took longer than {self.pool.deadline_s:g} s")
         else:
             self._not_started()
+        self._take_back(worker)
+
+    def _take_back(self, worker: _Worker) -> None:
+        """The files that a worker hasn't answered for wait again."""
         self.waiting.extendleft(reversed(worker.tasks))
+        self.waiting_bytes += sum(len(task.data) for task in worker.tasks)
 
     def _not_started(self) -> None:
         self.pool._stillborn += 1

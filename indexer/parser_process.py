@@ -16,7 +16,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import importlib
 import json
 import logging
 import os
@@ -32,9 +31,9 @@ from collections.abc import Callable, Sequence, Set
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from indexer import languages, parser
+from indexer import languages, parser, records
 from indexer.types import ParsedFile, Skipped
 
 log = logging.getLogger(__name__)
@@ -46,8 +45,6 @@ MEMORY_BYTES = 4 * 1024**3
 ANSWER_S = 30.0
 _MESSAGE_BYTES = 65_536
 GARBAGE_OBJECTS = 500_000
-# What only some file or caller would import, so that no fork has to.
-_NEEDED_BY_ALL = ("indexer.records", "Stemmer", "zlib")
 
 
 class ParsingProcess:
@@ -202,8 +199,8 @@ class _Server:
         self._descriptors: list[int] = []
 
     def run(self) -> None:
-        for name in _NEEDED_BY_ALL:
-            importlib.import_module(name)
+        # What is imported or compiled for the first file, so that no fork has to.
+        records.record_of("", cast(ParsedFile, parser.parse("", b"first = 1\n")))
         while self._wait():
             received, descriptors, _, _ = socket.recv_fds(self.asked, _MESSAGE_BYTES, 16)
             if not received:

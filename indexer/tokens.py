@@ -19,7 +19,7 @@ from typing import Any
 LONGEST_TERM = 64
 
 IDENTIFIER = re.compile(r"\w+")
-_ASCII_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+ASCII_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _WORD_PARTS = re.compile(r"[^\W_]+")
 # Scripts written without spaces: their runs are cut into overlapping pairs of characters.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -61,7 +61,7 @@ def stem(word: str) -> str:
 def split_identifier(identifier: str) -> tuple[str, ...]:
     """The parts of an identifier in lower case, not stemmed: "HTTPServer2_start" gives http, server, 2, start."""
     if identifier.isascii():
-        return tuple(map(str.lower, _ASCII_PARTS.findall(identifier)))
+        return tuple(map(str.lower, ASCII_PARTS.findall(identifier)))
     return tuple(piece for part in _WORD_PARTS.findall(identifier.lower()) for piece in _pairs(part))
 
 

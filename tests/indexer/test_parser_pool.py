@@ -13,7 +13,7 @@ import pytest
 
 from indexer import languages, parser_pool, parser_process
 from indexer.errors import IndexerError
-from indexer.parser_pool import BATCH_FILES, LOOK_AHEAD_FILES, ParserPool
+from indexer.parser_pool import BATCH_FILES, LARGE_BYTES, LOOK_AHEAD_FILES, ParserPool
 from indexer.types import ParsedFile, Skipped
 
 pytestmark = pytest.mark.integration
@@ -144,6 +144,22 @@ def test_a_large_file_passes_the_pipe_in_both_directions():
     with ParserPool(1, deadline_s=60.0) as pool:
         big, last = pool.parse_many([("big.py", text.encode()), GOOD])
     assert (len(big.definitions), is_good(last)) == (20_000, True)
+
+
+_finished: list[str] = []
+
+
+def _place_in_its_process(path: str, parsed: ParsedFile) -> int:
+    """How many files its process had parsed before it."""
+    _finished.append(path)
+    return len(_finished) - 1
+
+
+def test_a_large_file_is_parsed_before_the_small_ones_so_that_no_process_waits_for_it_in_the_end():
+    small = [(f"{n}.txt", b"small\n") for n in range(40)]
+    with ParserPool(1) as pool:
+        places = list(pool.map([*small, ("large.txt", b"large\n" * LARGE_BYTES)], _place_in_its_process))
+    assert places == [*range(1, 41), 0]
 
 
 def test_the_input_is_not_read_further_ahead_than_it_has_to_be(pool):
