@@ -5,6 +5,9 @@
 covers the words before it, back to the citation before or the sentence's beginning; where nothing stands before it, the
 words after it. Words whose citation is wrong are matched like words without one, to one of the other passages, right after it.
 
+What no name and no quote ties to a passage can still be similar to one (`assistant/similarity.py`). That takes longer than
+text may wait, so the reader only says which sentences are left, and is told what was found: it counts for no claim.
+
 A first event says "pending", as soon as the bracket closes; the second one when the sentence has ended.
 
 The answer's share of verified claims counts stretches of prose, not numbers: each place with citations, and each sentence
@@ -21,6 +24,8 @@ from typing import Any, Literal
 from assistant.claims import State, best_match, check, claims_something, found_in, listed, names_code, quoted_in
 from assistant.code_names import Evidence, Found
 from assistant.sentences import MARK, Mark, Scanner, Sentence
+
+SIMILAR = "The answer gives no number here. This passage is the one that is similar to the sentence, which proves nothing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class CitationReader:
         self._latest: dict[tuple[int, int], Citation] = {}
         self._claims: list[bool] = []
         self._sentences: list[Sentence] = []
+        self._unmatched: list[tuple[int, str]] = []
 
     @property
     def claims(self) -> Claims:
@@ -82,6 +88,18 @@ class CitationReader:
         """The sentences that have ended since the last call: each, its text, and all of the answer before it."""
         ended, self._sentences = self._sentences, []
         return [(each, self._scanner.slice(each.start, each.end), self._scanner.slice(0, each.start)) for each in ended]
+
+    def unmatched(self) -> list[tuple[int, str]]:
+        """(end, text) of the sentences since the last call that claim something and were matched to nothing. None in an answer
+        that has numbers: who writes them leaves one out for a reason."""
+        ended, self._unmatched = self._unmatched, []
+        return [] if any(citation.origin == "model" for citation in self._latest.values()) else ended
+
+    def similar(self, at: int, evidence: Evidence) -> Citation:
+        """The citation of a passage that is similar to the unmatched sentence that ends at `at`."""
+        citation = Citation(at, at, evidence, "similar", "matched", reason=SIMILAR)
+        self._latest[at, evidence.number] = citation
+        return citation
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -113,6 +131,8 @@ class CitationReader:
             matched = [*self._match(prose, item.end, [*self._evidence.values()], "The answer gives no number here")]
             if matched or (claims_something(prose) and (item.marks or names_code(prose))):
                 self._claims.append(bool(matched))
+            if not matched and not item.marks and claims_something(prose):
+                self._unmatched.append((item.end, prose))
             yield from matched
 
     def _given(self, mark: Mark) -> list[Evidence]:

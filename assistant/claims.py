@@ -28,7 +28,7 @@ from assistant.code_names import (
 )
 from assistant.sentences import MARK
 
-State = Literal["pending", "verified", "unverified"]
+State = Literal["pending", "verified", "unverified", "similar"]
 _DENIAL = re.compile(
     r"\b(?:(?:do|does|did)(?: not|n't|n’t) (?:show|contain|mention|hold|say|include|provide|specify|define|describe|cover)"
     r"|(?:is|are)(?: not|n't|n’t) (?:shown|mentioned|defined|described|provided|found|included|covered)"

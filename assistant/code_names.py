@@ -61,6 +61,15 @@ _PATH = re.compile(r"(?<![\w./-])[\w.-]+(?:/[\w.-]+)+(?<![.-])|(?<![\w./-])[\w-]
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 WORD = re.compile(r"\w+")
 _LONGER_WORD = re.compile(r"[a-z]{4,}")
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_COMMON_WORDS = frozenset(
+    WORD.findall(
+        "the and for that this with from not are was were has have its into than then when which while will would can "
+        "could may must should only also but other another each them they there their what one two first again more most "
+        "some any all out own same such unless until before after being been does did done gives given give get gets use "
+        "used uses using"
+    )
+)
 _DOTTED = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+(?:\(\))?|(?<![\w.])[A-Za-z_]\w*\(\)")
 # Words in prose that only code has: an underscore inside, a capital after a small letter, or digits after letters (sha1).
 _BARE = re.compile(r"(?<![\w.])(?:[A-Za-z]\w*_\w+|[A-Za-z]{2,}\d\w*|_\w+|[A-Za-z]*[a-z][A-Z]\w*|[A-Z][A-Z]+[a-z]\w+)(?!\w)")
@@ -151,6 +160,12 @@ def plain_words(text: str) -> list[str]:
 
 def beginnings_of(text: str) -> set[str]:
     return {word[:5] for word in _LONGER_WORD.findall(text.lower())}
+
+
+def word_beginnings(text: str) -> frozenset[str]:
+    """The first six letters of each word, names cut at capitals and underscores, without the words that any text has."""
+    words = map(str.lower, _PART.findall(text))
+    return frozenset(word[:6] for word in words if len(word) >= 3 and word not in _COMMON_WORDS)
 
 
 def _without_literals(code: str) -> str:

@@ -156,7 +156,8 @@ class Story:
             # Text that was held back doesn't show the model's pace.
             "tokens_per_s": tokens_per_s if self.moderated is None else None,
         }
-        citations = read.citations if read else ()
+        # What is only similar was not checked, and the model didn't cite it.
+        citations = [one for one in read.citations if one.state != "similar"] if read else []
         claims = read.claims if read else Claims(0, 0)
         counts = {
             "verified": sum(one.state == "verified" for one in citations),

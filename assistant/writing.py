@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import sqlite3
 import time
@@ -12,9 +13,11 @@ from assistant.chat_model import Endpoint, Finished, Message, Reasoning, Text
 from assistant.circles import Circles
 from assistant.citations import Citation, CitationReader
 from assistant.claims import denies
+from assistant.code_names import Evidence
 from assistant.errors import StreamBroken
 from assistant.packing import Prompt
 from assistant.prompts import UNVERIFIED
+from assistant.similarity import EMBEDDER, Similarity
 from assistant.story import Story
 from assistant.token_counter import estimated_tokens
 from assistant.written_places import Written, WrittenPlace, resolve, written_in
@@ -32,6 +35,7 @@ class Writing:
         self._begun = story.log.text
         self._reader.feed(self._begun)
         self._prompt = prompt
+        self._similarity = self._compared(prompt)
         self._circles = Circles(times)
         self._pieces = 0
         self._first = self._last = 0.0
@@ -79,18 +83,42 @@ class Writing:
             raise StreamBroken("The model ended without writing an answer; try again, or choose another model.")
         self._finished = finished
         await self._tell(self._reader.finish())
-        cited = self._reader.citations
+        cited = [citation for citation in self._reader.citations if citation.state != "similar"]
         if cited and all(citation.state != "verified" for citation in cited) and not denies(self._log.text):
             await self._log.delta(f"\n\n{UNVERIFIED}")
 
     async def _tell(self, citations: Sequence[Citation]) -> None:
         for citation in citations:
             await self._log.append("citation", citation.as_json())
+        await self._tell_similar()
         sentences = self._reader.sentences()
         written = [each for sentence, prose, before in sentences for each in written_in(prose, sentence.start, before)]
         if written and self._story.decision.route == "code":
             for place in await asyncio.to_thread(self._places, written):
                 await self._log.append("place", place.as_json())
+
+    def _compared(self, prompt: Prompt) -> Similarity | None:
+        """What finds similar passages; none where the search had no vectors of the embedder that this was measured with."""
+        found, job = self._story.found, self._story.job
+        if self._story.decision.route != "code" or found.strength.embedder != EMBEDDER:
+            return None
+        return Similarity(prompt.evidence, functools.partial(self._story.retriever.embed, job.snapshot_dir))
+
+    async def _tell_similar(self) -> None:
+        for end, prose in self._reader.unmatched():
+            passage = await asyncio.to_thread(self._similar, prose)
+            if passage is not None:
+                await self._log.append("citation", self._reader.similar(end, passage).as_json())
+
+    def _similar(self, prose: str) -> Evidence | None:
+        if self._similarity is None:
+            return None
+        try:
+            return self._similarity.best(prose)
+        except IndexerError as error:
+            logger.warning("answer %s: sentences are compared with no passage: %s", self._story.job.answer_id, error)
+            self._similarity = None
+            return None
 
     def _places(self, written: Sequence[Written]) -> list[WrittenPlace]:
         """What the answer mentions without a number, as far as the snapshot tells."""

@@ -41,11 +41,11 @@ def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
         head = f"{file_name} {chunk.symbol} {' '.join(names)[:_NAMES_CHARACTERS]}".rstrip()
         start = _body_start(lines, chunk, inside)
         body = "\n".join(lines[start - 1 : min(chunk.end_line, start + _BODY_LINES)])
-        texts.append(_shortened(f"{head}: {body}"))
+        texts.append(shortened(f"{head}: {body}"))
     return texts
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     """The text on one line, each rule in it as one character, up to EMBEDDED_TEXT_CHARACTERS."""
     text = " ".join(text.split())
     # Mostly the beginning is enough; two characters more, since it may end within a rule.

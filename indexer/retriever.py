@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from indexer.callers import with_callers
 from indexer.dense import IdRange, Near, SnapshotVectors
+from indexer.embedded_texts import shortened
 from indexer.lookup import Lookup
 from indexer.passages import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
 from indexer.query import analyse, with_pins
@@ -166,6 +167,13 @@ class Retriever:
         """What speaks for an answer being here at all (support.SIGNS), by words and symbols: what a benchmark needs."""
         with self._open(snapshot_dir) as snapshot, self._turns.turn():
             return Search(snapshot.reader, analyse(query), Filters(), None, self._mixes).signs()
+
+    def embed(self, snapshot_dir: Path, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of the texts' beginnings, made as those of the snapshot's chunks: (len(texts), dimension) float32,
+        L2-normalised. Raises SnapshotError or EmbedderError."""
+        with self._open(snapshot_dir) as snapshot:
+            name = snapshot.reader.manifest.embedder
+        return self._embedder(name).encode_documents([shortened(text) for text in texts])
 
     @contextmanager
     def look_up(self, snapshot_dir: Path) -> Iterator[Lookup]:

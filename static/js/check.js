@@ -27,6 +27,7 @@ const SENTENCES = {
     ...(missing.length ? [" The sentence names ", ...codes(missing), missing.length === 1 ? ", which isn’t in these lines." : ", which aren’t in these lines."] : [` ${reason || "The sentence names nothing that can be looked up in these lines."}`]),
     ...(found.length ? [" Found: ", ...names(found), "."] : []),
   ],
+  similar: ({ reason }) => ["near", h("b", {}, "Similar."), ` ${reason}`],
   pending: () => ["clock", h("b", {}, "Being checked."), " The sentence isn’t finished yet."],
 };
 

@@ -56,8 +56,8 @@ export function unmark(marked, originals) {
   return marked.replace(EVERY_MARKER, original).replace(ENCODED_MARKER, original);
 }
 
-const SIGNS = { verified: "tick", unverified: "query", pending: "clock" };
-const SPOKEN = { verified: "verified", unverified: "not verified", pending: "being checked", none: "not cited" };
+const SIGNS = { verified: "tick", unverified: "query", pending: "clock", similar: "near" };
+const SPOKEN = { verified: "verified", unverified: "not verified", pending: "being checked", similar: "similar, not verified", none: "not cited" };
 
 export const spokenState = (state) => SPOKEN[state];
 

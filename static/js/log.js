@@ -90,5 +90,5 @@ export function citationsByNumber(answer) {
  */
 export function combinedState(citations) {
   const states = new Set(citations.map((citation) => citation.state));
-  return ["unverified", "pending", "verified"].find((state) => states.has(state)) ?? "none";
+  return ["unverified", "pending", "verified", "similar"].find((state) => states.has(state)) ?? "none";
 }

@@ -101,9 +101,9 @@ export class Sources {
   drawHead(answer, cited, groups) {
     this.title.replaceChildren("Sources ", h("span", { class: "dim" }, `for answer ${answer.number}`));
     const states = [...cited.values()].map(combinedState);
-    this.tally.replaceChildren(...["verified", "pending", "unverified"].flatMap((state) => {
+    this.tally.replaceChildren(...["verified", "pending", "unverified", "similar"].flatMap((state) => {
       const number = states.filter((one) => one === state).length;
-      const sign = { verified: "tick", pending: "clock", unverified: "query" }[state];
+      const sign = { verified: "tick", pending: "clock", unverified: "query", similar: "near" }[state];
       return number ? [h("span", { "data-state": state }, icon(sign), count(number), spoken(` ${spokenState(state)}`))] : [];
     }));
     const shown = groups.filter(([, , passages]) => passages.length);

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -171,10 +172,12 @@ def ask(bench: Bench, retriever: Retriever) -> Ask:
         model: str = "",
         history: tuple[Turn, ...] = (),
         fence_mark: str | None = None,
+        snapshot_dir: Path | None = None,
         **options: Any,
     ) -> Answering:
-        assert bench.live is not None
-        job = AnswerJob(uuid4(), question, history, route, model, "shop", uuid4(), bench.live, "c0ffee", "main", False, 1)
+        live = snapshot_dir or bench.live
+        assert live is not None
+        job = AnswerJob(uuid4(), question, history, route, model, "shop", uuid4(), live, "c0ffee", "main", False, 1)
         job = replace(job, fence_mark=fence_mark or job.fence_mark)
         return Answering(job, **{"retriever": retriever, **options})
 
@@ -188,6 +191,42 @@ def free_port() -> int:
 
 def prompts(server: FakeModelServer) -> list[list[dict[str, str]]]:
     return [request["messages"] for request in server.stats()["requests"]]
+
+
+# --- sentences without numbers ---------------------------------------------------------------------------------------------
+
+PARAPHRASE = "Somebody's purchases are put together as the sum of the price of each and everything in the cart."
+
+
+@pytest.fixture
+def wide_bench(tmp_path) -> Bench:
+    """More files than similarity needs."""
+    more = {
+        f"shop/{name}.py": f"def {name}(order):\n    return {name}_of(order)\n" for name in ("refund", "deliver", "cancel_cart")
+    }
+    bench = Bench(tmp_path, FILES | more)
+    bench.build()
+    return bench
+
+
+async def test_a_sentence_without_names_is_shown_with_the_passage_that_is_similar_to_it(ask, server, wide_bench, monkeypatch):
+    monkeypatch.setattr("assistant.writing.EMBEDDER", "hashing")
+    server.set(text=PARAPHRASE, delay_s=0)
+    answer = await ask("How is the price of everything in the cart made?", "code", snapshot_dir=wide_bench.live).done()
+    (citation,) = answer.all("citation")
+    (passage,) = [one for one in answer.packed() if one["number"] == citation["number"]]
+    assert (citation["state"], citation["origin"]) == ("similar", "matched")
+    assert "def total_price" in passage["text"]
+    assert citation["start"] == citation["end"] == len(PARAPHRASE)
+    completed = answer.last("completed")
+    assert (completed["verified"], completed["citations"], completed["claims"]["total"]) == (0, 0, 0)
+    assert UNVERIFIED not in answer.log.text
+
+
+async def test_vectors_of_another_embedder_than_was_measured_are_not_compared(ask, server, wide_bench):
+    server.set(text=PARAPHRASE, delay_s=0)
+    answer = await ask("How is the price of everything in the cart made?", "code", snapshot_dir=wide_bench.live).done()
+    assert answer.all("citation") == []
 
 
 # --- the good way ----------------------------------------------------------------------------------------------------------

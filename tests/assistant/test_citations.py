@@ -240,7 +240,7 @@ PIECES = st.sampled_from(
 CODE = st.lists(PIECES, max_size=40).map("".join)
 
 
-@given(st.lists(PIECES, min_size=1, max_size=7).map("".join), CODE, CODE)
+@given(st.lists(PIECES, min_size=1, max_size=7).map("".join).map(str.strip), CODE, CODE)
 def test_a_name_is_found_where_a_search_for_it_in_the_text_finds_it(name: str, text: str, symbol: str) -> None:
     assume(re.search(r"\w", name))
     passage = Evidence(1, "src/get.py", 7, 9, symbol, text)

@@ -283,6 +283,26 @@ def test_a_verified_an_unverified_and_a_matched_citation_each_say_what_was_check
     expect(page.locator(".card[data-src='1'] .hit")).to_have_attribute("data-n", "171")
 
 
+def test_a_similar_passage_is_shown_as_such_and_never_counts_as_checked(site: ScriptedSite, page: Page) -> None:
+    answer = asked(page, site)
+    text = "First `run_guards` [1]. Each one is asked before anything else is done."
+    reason = "This passage is the one that is similar to the sentence, which proves nothing."
+    site.tell(
+        answer,
+        route(),
+        passages(passage(1), passage(2, symbol="each")),
+        delta(text),
+        citation(text, 1, "verified", found=[{"name": "run_guards", "line": 171}]),
+        citation(text, 2, "similar", origin="matched", reason=reason),
+        completed(1, 1),
+    )
+    chip = page.locator(".prose button.cite[data-src='2']")
+    expect(chip).to_have_accessible_name(re.compile("similar, not verified"))
+    expect(chip.locator("use")).to_have_attribute("href", "#i-near")
+    chip.click()
+    expect(page.locator(".card[data-src='2'] .check")).to_have_text(f"Similar. {reason}")
+
+
 def test_paths_and_names_without_a_number_lead_to_the_source_or_say_that_they_are_nowhere(
     site: ScriptedSite, page: Page
 ) -> None:
