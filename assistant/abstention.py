@@ -28,7 +28,8 @@ def lacks_evidence(job: AnswerJob, found: SearchResult, retriever: Retriever) ->
     """
     if job.requested_route != "auto" or found.support is None or found.chunks < FEWEST_CHUNKS:
         return False
-    return found.support < FARTHEST and found.support < retriever.support_baseline(job.snapshot_dir)
+    with_vectors = found.vectors and found.embedded == found.chunks
+    return found.support < FARTHEST and found.support < retriever.support_baseline(job.snapshot_dir, vectors=with_vectors)
 
 
 def no_evidence(job: AnswerJob, found: SearchResult) -> str:

@@ -16,11 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Snapshots:
-    """By a repository's name its snapshot, made or brought up to date when it is first asked for. Raises SourceError."""
+    """By a repository's name its snapshot, made or brought up to date when it is first asked for. vectors: whether it is
+    embedded too. Raises SourceError."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._sources: Path = options.sources
-        self._index: Path = options.index
+    def __init__(self, sources: Path, index: Path, *, vectors: bool = False) -> None:
+        self._sources, self._index, self._vectors = sources, index, vectors
         self._made: dict[str, Path] = {}
 
     def __getitem__(self, name: str) -> Path:
@@ -28,6 +28,10 @@ class Snapshots:
             folder = self._sources / name
             if not folder.is_dir():
                 raise SourceError(f"{folder} is not there: the sources need one folder for each repository.")
-            request = request_of(folder, self._index)
-            self._made[name] = build(replace(request, previous=latest(request.root)), vectors=False)
+            self._made[name] = self.of(folder)
         return self._made[name]
+
+    def of(self, folder: Path) -> Path:
+        """The snapshot of any folder."""
+        request = request_of(folder, self._index)
+        return build(replace(request, previous=latest(request.root)), vectors=self._vectors)

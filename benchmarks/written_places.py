@@ -25,7 +25,8 @@ EXAMPLES = Path(__file__).parent / "written_places" / "examples.jsonl"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    snapshots = Snapshots(parser.parse_args())
+    options = parser.parse_args()
+    snapshots = Snapshots(options.sources, options.index)
     counts: Counter[tuple[str, str]] = Counter()
     for example, told in results(snapshots):
         counts[example["expected"], told] += 1

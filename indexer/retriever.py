@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +53,8 @@ class _OpenSnapshot:
     vectors: SnapshotVectors
     users: int = 0
     dropped: bool = False
-    support_baseline: float | None = None
+    # By whether they are asked with vectors.
+    support_baselines: dict[bool, float] = field(default_factory=dict)
 
     def close(self) -> None:
         self.vectors.close()
@@ -145,28 +146,34 @@ class Retriever:
             names = tuple(paths[file_id] for file_id in ranking.ids.tolist())
             return Candidates(names, ranking.features, ranking.chances, ranking.weights)
 
-    def support_baseline(self, snapshot_dir: Path, *, most_s: float = 2.0) -> float:
-        """How far the border for `SearchResult.support` lies above the common one in this snapshot.
+    def support_baseline(self, snapshot_dir: Path, *, vectors: bool, most_s: float = 2.0) -> float:
+        """How far the border for `SearchResult.support` lies above the common one in this snapshot. vectors: of a search in
+        which all chunks had vectors.
 
         The first time this asks it foreign questions, for at most `most_s` seconds, which then counts for as long as the
         snapshot is remembered here. Raises SnapshotError.
         """
         with self._open(snapshot_dir) as snapshot:
-            if snapshot.support_baseline is None:
-                snapshot.support_baseline = baseline([*self._foreign_supports(snapshot, time.monotonic() + most_s)])
-            return snapshot.support_baseline
+            if vectors not in snapshot.support_baselines:
+                supports = [*self._foreign_supports(snapshot, vectors, time.monotonic() + most_s)]
+                snapshot.support_baselines[vectors] = baseline(supports, vectors)
+            return snapshot.support_baselines[vectors]
 
-    def _foreign_supports(self, snapshot: _OpenSnapshot, until: float) -> Iterator[float]:
+    def _foreign_supports(self, snapshot: _OpenSnapshot, vectors: bool, until: float) -> Iterator[float]:
         for question in foreign_questions():
-            with self._turns.turn():
-                yield support(Search(snapshot.reader, analyse(question), Filters(), None, self._mixes).signs())
+            yield support(self._signs(snapshot, question, vectors))
             if time.monotonic() > until:
                 return
 
-    def signs(self, snapshot_dir: Path, query: str) -> tuple[float, ...]:
-        """What speaks for an answer being here at all (support.SIGNS), by words and symbols: what a benchmark needs."""
-        with self._open(snapshot_dir) as snapshot, self._turns.turn():
-            return Search(snapshot.reader, analyse(query), Filters(), None, self._mixes).signs()
+    def signs(self, snapshot_dir: Path, query: str, *, vectors: bool = True) -> tuple[float, ...]:
+        """What speaks for an answer being here at all (indexer.support): what a benchmark needs."""
+        with self._open(snapshot_dir) as snapshot:
+            return self._signs(snapshot, query, vectors and snapshot.vectors.are_there)
+
+    def _signs(self, snapshot: _OpenSnapshot, query: str, vectors: bool) -> tuple[float, ...]:
+        nearest = partial(self._nearest, snapshot) if vectors else None
+        with self._turns.turn():
+            return Search(snapshot.reader, analyse(query), Filters(), nearest, self._mixes).signs()
 
     def embed(self, snapshot_dir: Path, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of the texts' beginnings, made as those of the snapshot's chunks: (len(texts), dimension) float32,

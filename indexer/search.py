@@ -31,7 +31,7 @@ from indexer.scope import Scope
 from indexer.search_steps import Steps, counted
 from indexer.signals import Findings, NearestTo, Signals
 from indexer.snapshot import SnapshotReader
-from indexer.support import signs_of, support
+from indexer.support import MEASURED_WITH, support, word_signs
 from indexer.tokens import fold, identifier_terms
 from indexer.types import Cited, Filters, Passage, SearchResult, Strength
 
@@ -120,7 +120,7 @@ class Search:
         return self._rank(self._signals.ask())
 
     def signs(self) -> tuple[float, ...]:
-        """What speaks for an answer being here at all (support.SIGNS)."""
+        """What speaks for an answer being here at all: support.SIGNS where all chunks have vectors, else its WORD_SIGNS."""
         findings = self._signals.ask()
         return self._signs(findings, self._rank(findings))
 
@@ -179,7 +179,12 @@ class Search:
 
     def _signs(self, findings: Findings, ranking: Ranking) -> tuple[float, ...]:
         rarity = {stem: self._index.rarity(self._frequencies.get(stem, 0)) for stem in self._query.stems}
-        return signs_of(self._query, rarity, self._frequencies, findings.cards.values(), ranking.features)
+        words = word_signs(self._query, rarity, self._frequencies, findings.cards.values(), ranking.features)
+        near, manifest = self._signals.near, self._reader.manifest
+        measured = manifest.embedder == MEASURED_WITH
+        if near is None or near.embedded < manifest.chunks or not len(findings.dense) or not measured:
+            return words
+        return (*words, float(findings.dense.scores[0]))
 
     def _support(self, findings: Findings, ranking: Ranking) -> float | None:
         """None where words can't tell: what is pointed at is there, follow-ups borrow, other languages share no words."""

@@ -16,6 +16,7 @@ from assistant.abstention import lacks_evidence, no_evidence
 from assistant.answer_log import AnswerJob, AnswerLog
 from assistant.answering import answer_question
 from indexer.retriever import Retriever
+from indexer.support import WORD_SIGNS
 from tests.indexer.builds import Bench
 
 # So many that words are rare in it, as they are in a repository of usual size.
@@ -71,6 +72,24 @@ def test_what_is_there_is_answered_and_what_is_nowhere_is_not(job: AnswerJob, re
 )
 def test_where_words_can_not_tell_nothing_is_refused(question: str, job: AnswerJob, retriever: Retriever) -> None:
     assert not lacks(job, question, retriever)
+
+
+@pytest.mark.integration
+def test_a_question_that_shares_but_one_word_with_the_code_is_answered_where_vectors_say_that_it_is_there(
+    job: AnswerJob, retriever: Retriever, tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, FILES)
+    bench.build(embedder="minilm")
+    assert bench.live
+    job = replace(job, snapshot_dir=bench.live)
+    question = "Which part dispatches a parcel to the customer?"
+    assert lacks(job, question, retriever, vectors=False)
+    assert not lacks(job, question, retriever)
+    assert lacks(job, NOWHERE, retriever)
+
+
+def test_vectors_of_another_model_have_no_say(job: AnswerJob, retriever: Retriever) -> None:
+    assert len(retriever.signs(job.snapshot_dir, THERE)) == len(WORD_SIGNS)
 
 
 def test_a_follow_up_is_never_refused(job: AnswerJob, retriever: Retriever) -> None:
