@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -69,14 +69,18 @@ class LexicalWriter:
         self._cards.copy(file_id, 1, previous_file)
         self._chunk_counts.append(chunks)
 
-    def finish(self) -> Path:
-        """Once all files are in: write the arrays, and derive what depends on every file. Returns the file to be synced."""
+    def finish(self, indexed: Callable[[], None]) -> Path:
+        """Once all files are in: write the arrays, and derive what depends on every file. Returns the file to be synced.
+
+        indexed: waits until the database has its indexes, which another thread may make while the arrays are written.
+        """
         previous = self._previous
         with ArrayFileWriter(self._path) as file:
             self._chunks.write(file, previous.chunk_postings if previous else None)
             self._cards.write(file, previous.card_postings if previous else None)
             chunk_files = np.repeat(np.arange(len(self._chunk_counts), dtype=LENGTH), self._chunk_counts)
             file.add("chunk_files", [np.zeros(1, LENGTH), chunk_files], LENGTH)
+            indexed()
             for name, array in self._file_table().items():
                 file.add(name, [array], array.dtype)
         for builder in (self._chunks, self._cards):
@@ -84,7 +88,6 @@ class LexicalWriter:
         return self._path
 
     def _file_table(self) -> dict[str, NDArray[Any]]:
-        symbols.index_names(self._db)
         uses = np.fromiter(symbols.uses_of_files(self._db), dtype=USE)
         files = self._db.execute("SELECT path, language, lines FROM files ORDER BY id")
         return tabulate(list(map(FileRow._make, files)), uses)

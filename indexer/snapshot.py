@@ -26,6 +26,7 @@ import threading
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -106,7 +107,7 @@ class SnapshotWriter:
         self.directory = root / f"{BUILDING}{snapshot}"
         self.directory.mkdir(parents=True)
         self.held = hold(self.directory)
-        self._db = sqlite3.connect(self.directory / CHUNKS, isolation_level=None, uri=True)
+        self._db = sqlite3.connect(self.directory / CHUNKS, isolation_level=None, uri=True, check_same_thread=False)
         # Nobody reads a half-written snapshot and `publish` syncs the finished file, so SQLite needs neither journal nor sync.
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", "cache_size = -65536"):
             self._db.execute(f"PRAGMA {pragma}")
@@ -202,9 +203,8 @@ class SnapshotWriter:
 
     def publish(self, manifest: Manifest) -> Path:
         """Finish the database, put everything on the disk and give the directory its final name."""
-        for statement in _INDEXES.split(";"):
-            self._db.execute(statement)
-        words = self._lexical.finish()
+        with ThreadPoolExecutor(1) as aside:  # SQLite and numpy both let others run while they sort
+            words = self._lexical.finish(aside.submit(self._index).result)
         self._db.execute("COMMIT")
         self._db.close()
         write_manifest(self.directory, manifest)
@@ -214,6 +214,13 @@ class SnapshotWriter:
         self.directory.rename(self._final)
         sync(self._final.parent)
         return self._final
+
+    def _index(self) -> None:
+        from indexer.symbols import index_names
+
+        for statement in _INDEXES.split(";"):
+            self._db.execute(statement)
+        index_names(self._db)
 
     def __enter__(self) -> SnapshotWriter:
         return self
