@@ -136,7 +136,7 @@ export class Turn {
     }
     if (answer.prompt) buttons.push(h("a", { class: "tool", href: promptAddress(answer.id), "aria-label": "What the model saw", title: "What the model saw" }, icon("eye")));
     const address = new URL(answerAddress(answer.id), location.href).href;
-    buttons.push(iconButton("link", "Copy a link to this answer", () => copy(address, "Link copied.")));
+    buttons.push(iconButton("link", "Copy a link to this answer", () => copy(address, linkCopied(this.shown))));
     buttons.push(iconButton("branch", "Re-ask at HEAD, beside this answer", () => this.actions.askAgain(this.shown)));
     return buttons;
   }
@@ -172,4 +172,10 @@ export function summary(answer) {
   if (model) parts.push(model);
   if (timings?.total_ms) parts.push(duration(timings.total_ms));
   return parts.join(" · ");
+}
+
+/** Who can read what a link leads to: a prompt holds the conversation's earlier turns too. */
+function linkCopied({ evidence }) {
+  const turns = evidence?.budget?.conversation ? ", and the earlier turns in its prompt" : "";
+  return `Link copied. Whoever may see ${evidence?.repository ?? "the repository"} can read this answer${turns}.`;
 }

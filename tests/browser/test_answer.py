@@ -127,6 +127,19 @@ def test_an_answer_has_a_page_with_its_evidence_and_what_it_is_pinned_to(
     expect(page.get_by_role("button", name="Use general knowledge")).to_have_count(0)
     page.get_by_role("button", name="Copy a link to this answer").click()
     assert page.evaluate("navigator.clipboard.readText()") == f"{site.url}answers/{OLD}/"
+    expect(page.locator(".toast")).to_have_text("Link copied. Whoever may see harbor can read this answer.")
+
+
+def test_who_copies_a_link_is_told_that_the_prompt_holds_earlier_turns(
+    site: ScriptedSite, new_page: Callable[..., Page]
+) -> None:
+    kind, entry = passages(passage(1))
+    entry["budget"]["conversation"] = 40
+    shows(site, told(OLD, (kind, entry), delta("It runs them."), completed()))
+    page = new_page()
+    page.goto(f"{site.url}answers/{OLD}/")
+    page.get_by_role("button", name="Copy a link to this answer").click()
+    expect(page.locator(".toast")).to_contain_text("can read this answer, and the earlier turns in its prompt.")
 
 
 def test_where_the_snapshot_has_gone_the_page_says_so_and_shows_the_passages(
