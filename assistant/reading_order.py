@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from indexer.types import Passage
 
@@ -24,7 +24,7 @@ def in_reading_order(passages: Sequence[Passage], question: str, about: str) -> 
             return not _ASKS_FOR_TESTS.search(question)
         if _CHANGELOG.search(passage.path):
             return not _ASKS_FOR_CHANGES.search(question)
-        return len(set().union(*named_in(passage.text.split("\n"), about))) < enough
+        return not _names(passage.text.split("\n"), about, enough)
 
     return sorted(passages, key=tells_less)
 
@@ -35,15 +35,25 @@ _IMPORT = re.compile(r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|using\
 
 def line_scores(lines: Sequence[str], question: str) -> list[float]:
     """How much each line tells of the question: each word that it names counts, more where it is rare in the passage."""
-    named = named_in(lines, question)
+    named = [*named_in(lines, question)]
     spread = Counter(word for words in named for word in words)
     return [sum(1 / spread[word] for word in words) for words in named]
 
 
-def named_in(lines: Sequence[str], question: str) -> list[set[str]]:
+def named_in(lines: Sequence[str], question: str) -> Iterator[set[str]]:
     """The words of the question that each line names. An import names much and tells nothing."""
     wanted = _words(question)
-    return [set() if _IMPORT.match(line) else _words(line) & wanted for line in lines]
+    return (set() if _IMPORT.match(line) else _words(line) & wanted for line in lines)
+
+
+def _names(lines: Sequence[str], question: str, enough: int) -> bool:
+    """Whether the lines name so many words of the question; looks no further than it has to."""
+    named: set[str] = set()
+    for words in named_in(lines, question):
+        named |= words
+        if len(named) >= enough:
+            return True
+    return not enough
 
 
 def _words(text: str) -> set[str]:
