@@ -2,9 +2,10 @@
 
     python -m benchmarks.train_routes --sources DIR [--index DIR] [--switches FILE …] [--write]
 
-Each question is searched in its repository's snapshot, by words alone; the vectors mix adds the question's own vector, so no
-source has to be embedded. Logistic regression with an L2 penalty over standardised features, the vector and the phrases that
-occur in at least five questions (of words that occur in at least ten, of seven repositories). Convex: no seed matters.
+Each question is searched in its repository's snapshot as it will be when it is asked: by words alone for the mix without
+vectors, and with them for the other, which adds the question's own vector; so sources are embedded that aren't yet. Logistic
+regression with an L2 penalty over standardised features, the vector and the phrases that occur in at least five questions (of
+words that occur in at least ten, of seven repositories). Convex: no seed matters.
 
 The figures are leave-one-repository-out: scale, phrases and weights that judge a repository's questions have seen none of them.
 They stand beside the shares that simpler ways reach: always the code, the share of words that occur, and the vector alone.
@@ -30,9 +31,7 @@ from assistant.intent import IS_CODE, SHOWS_EVIDENCE
 from assistant.route_features import features, phrases
 from assistant.route_model import EMBEDDER, WEIGHTS, Mix, judge, read_mixes
 from indexer.benchmark import index_source
-from indexer.embedder import make_embedder
 from indexer.evaluation import BenchmarkRepository, percentile
-from indexer.query import analyse
 from indexer.retriever import Retriever
 from indexer.types import SearchResult
 
@@ -97,22 +96,18 @@ def _question(told: Mapping[str, Any]) -> Question:
     )
 
 
-def examples(questions: Sequence[Question], sources: Path, index: Path) -> list[Example]:
+def examples(questions: Sequence[Question], sources: Path, index: Path, *, vectors: bool) -> list[Example]:
     """Search each question in its repository, whose source is indexed if it wasn't."""
-    retriever, embedder = Retriever(), make_embedder(EMBEDDER)
+    retriever = Retriever()
     found = []
     snapshots: dict[str, Path] = {}
     for question in questions:
         if question.repository not in snapshots:
             named = cast(BenchmarkRepository, SimpleNamespace(name=question.repository))
-            snapshots[question.repository] = index_source(named, sources, index)
+            snapshots[question.repository] = index_source(named, sources, index, embedder=EMBEDDER, vectors=vectors)
         result = retriever.search(
-            snapshots[question.repository], question.text, limit=PASSAGES, history=question.history, vectors=False
+            snapshots[question.repository], question.text, limit=PASSAGES, history=question.history, vectors=vectors
         )
-        gist = analyse(question.text, question.history).gist.strip()
-        if gist:
-            strength = replace(result.strength, vector=embedder.encode_query(gist), embedder=EMBEDDER)
-            result = replace(result, strength=strength)
         found.append(Example(question, result, features(question.text, result, question.repository, question.routes)))
     retriever.close()
     return found
@@ -204,7 +199,7 @@ def held_out_chances(
     """Each question's chance by weights that saw no question of its repository. also: further training examples."""
     chances = np.zeros(len(every))
     for repository in {example.question.repository for example in every}:
-        learned = [one for one in (*every, *also) if one.question.repository != repository and one.found.kind not in CERTAIN]
+        learned = judged(one for one in (*every, *also) if one.question.repository != repository)
         mix = fit(learned, vectors=vectors, without=without)
         for place, example in enumerate(every):
             if example.question.repository == repository:
@@ -240,6 +235,11 @@ def report_details(every: Sequence[Example], chances: NDArray[np.float64]) -> No
         print(f"\nby {title}: " + ", ".join(f"{name} {sum(good)}/{len(good)}" for name, good in sorted(groups.items())))
 
 
+def judged(every: Iterable[Example]) -> list[Example]:
+    """Without those that are certain by their kind."""
+    return [example for example in every if example.found.kind not in CERTAIN]
+
+
 def by_share_of_words(example: Example) -> float:
     """1 where at least two and at least half of the question's words occur, or all of them."""
     matched, missing = len(example.found.matched_terms), len(example.found.missing_terms)
@@ -257,9 +257,12 @@ def report_speed(every: Sequence[Example], mixes: Mapping[str, Mix]) -> None:
 
 def main() -> None:
     options = _options()
-    every = examples(read_questions(), options.sources, options.index)
+    questions = read_questions()
     asked = [question for path in options.switches for question in read_questions(path)]
-    also = examples(asked, options.sources, options.index)
+    every = examples(questions, options.sources, options.index, vectors=True)
+    by_words = examples(questions, options.sources, options.index, vectors=False)
+    also = examples(asked, options.sources, options.index, vectors=True)
+    also_by_words = examples(asked, options.sources, options.index, vectors=False)
     hard = sum(example.question.hard for example in every)
     repositories = len({example.question.repository for example in every})
     print(f"{len(every)} questions of {repositories} repositories, {hard} hard; {len(also)} switches")
@@ -268,13 +271,17 @@ def main() -> None:
     report("share of words that occur", every, np.array([by_share_of_words(example) for example in every]))
     only_vector = held_out_chances(every, vectors=True, without=lambda name: True)
     report("vector alone", every, only_vector)
-    report("words, without phrases", every, held_out_chances(every, vectors=False, also=also, without="phrases".__eq__))
-    report("words", every, held_out_chances(every, vectors=False, also=also))
+    report(
+        "words, without phrases", every, held_out_chances(by_words, vectors=False, also=also_by_words, without="phrases".__eq__)
+    )
+    report("words", every, held_out_chances(by_words, vectors=False, also=also_by_words))
     chances = held_out_chances(every, vectors=True, also=also)
     report("vectors", every, chances)
     report_details(every, chances)
-    learned = [example for example in (*every, *also) if example.found.kind not in CERTAIN]
-    mixes = {"vectors": fit(learned, vectors=True), "words": fit(learned, vectors=False)}
+    mixes = {
+        "vectors": fit(judged((*every, *also)), vectors=True),
+        "words": fit(judged((*by_words, *also_by_words)), vectors=False),
+    }
     report_speed(every, mixes)
     if options.write:
         WEIGHTS.write_text(as_json(mixes), encoding="utf-8")
