@@ -1,8 +1,8 @@
 """python -m benchmarks [--dataset DIR --sources DIR] [--semble PYTHON] [--large FOLDER]: every benchmark, without choosing.
 
-Embedding, indexing and search speed are measured on this project's own indexer, or where there are sources on those; retrieval
-needs a dataset and its sources, and scale a large folder: they are left out without them. What else the options of a single
-benchmark allow is told by `python -m benchmarks.NAME --help`.
+Embedding, packing, indexing and search speed are measured on this project's own indexer, the latter two where there are sources
+on those; retrieval needs a dataset and its sources, and scale a large folder: they are left out without them. What else the
+options of a single benchmark allow is told by `python -m benchmarks.NAME --help`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def main() -> int:
     failed = run("embedding", str(OWN_SOURCE))
     failed |= run("indexing", *names, *(["--semble", options.semble] if options.semble else []))
     failed |= run("search_speed", *names, *dataset)
+    failed |= run("packing", str(OWN_SOURCE))
+    failed |= run("relay", "--questions", "5", "--together", "50")
     if options.large:
         failed |= run("scale", str(options.large))
     else:
