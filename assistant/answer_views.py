@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from assistant import conversations, events
 from assistant.citations_now import citations_now, passages_of
-from assistant.comparison import Lines, compare
+from assistant.comparison import compare, shown_in
 from assistant.errors import BadRequest
 from assistant.follower import answer_json
 from assistant.models import Answer, Conversation
@@ -70,7 +70,7 @@ def changes_json(request: HttpRequest, answer_id: UUID) -> JsonResponse:
     """docs/protocol.md. `passages` is null until both answers have found theirs."""
     before, after = _both(request, answer_id)
     was, now = passages_of(before), passages_of(after)
-    told = [change.as_json() for change in compare(Lines.all_in(was), Lines.all_in(now))] if was and now else None
+    told = [change.as_json() for change in compare(shown_in(was), shown_in(now))] if was and now else None
     return _json({"passages": told, "citations": _citations_now(before, after.snapshot)})
 
 

@@ -6,7 +6,7 @@ covers the words before it, back to the citation before or the sentence's beginn
 words after it. Words whose citation is wrong are matched like words without one, to one of the other passages, right after it.
 
 What no name and no quote ties to a passage can still be similar to one (`assistant/similarity.py`). That takes longer than
-text may wait, so the reader only says which sentences are left, and is told what was found: it counts for no claim.
+text may wait, so the reader only says at the end which sentences are left, and is told what was found: it counts for no claim.
 
 A first event says "pending", as soon as the bracket closes; the second one when the sentence has ended.
 
@@ -90,10 +90,9 @@ class CitationReader:
         return [(each, self._scanner.slice(each.start, each.end), self._scanner.slice(0, each.start)) for each in ended]
 
     def unmatched(self) -> list[tuple[int, str]]:
-        """(end, text) of the sentences since the last call that claim something and were matched to nothing. None in an answer
-        that has numbers: who writes them leaves one out for a reason."""
-        ended, self._unmatched = self._unmatched, []
-        return [] if any(citation.origin == "model" for citation in self._latest.values()) else ended
+        """(end, text) of the sentences that claim something and were matched to nothing. None in an answer that has numbers:
+        who writes them leaves one out for a reason."""
+        return [] if any(citation.origin == "model" for citation in self._latest.values()) else self._unmatched
 
     def similar(self, at: int, evidence: Evidence) -> Citation:
         """The citation of a passage that is similar to the unmatched sentence that ends at `at`."""

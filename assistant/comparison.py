@@ -12,55 +12,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assistant.code_names import Evidence
+
 Kind = Literal["same", "moved", "changed", "new", "gone"]
 
 # Of two passages' lines that aren't blank, so many in common that one is taken for what the other was before.
 ALIKE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """A passage as an answer's log has it."""
-
-    number: int
-    path: str
-    start_line: int
-    end_line: int
-    symbol: str
-    text: str
-
-    @classmethod
-    def all_in(cls, told: Mapping[str, Any]) -> list[Lines]:
-        """Those of a `passages` entry that the model saw, or that a search found, by number."""
-        packed = [one for one in told["passages"] if one["state"] == "packed" and one.get("number")]
-        fields = ("number", "path", "start_line", "end_line", "symbol", "text")
-        return sorted((cls(*(one[field] for field in fields)) for one in packed), key=lambda one: one.number)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "path": self.path,
-            "start_line": self.start_line,
-            "end_line": self.end_line,
-            "symbol": self.symbol,
-        }
+def shown_in(told: Mapping[str, Any]) -> list[Evidence]:
+    """Those of a `passages` entry that the model saw, or that a search found, by number."""
+    packed = [one for one in told["passages"] if one["state"] == "packed" and one.get("number")]
+    fields = ("number", "path", "start_line", "end_line", "symbol", "text")
+    return sorted((Evidence(*(one[field] for field in fields)) for one in packed), key=lambda one: one.number)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     kind: Kind
-    before: Lines | None
-    after: Lines | None
+    before: Evidence | None
+    after: Evidence | None
 
     def as_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "before": self.before.as_json() if self.before else None,
-            "after": self.after.as_json() if self.after else None,
+            "before": _place_of(self.before) if self.before else None,
+            "after": _place_of(self.after) if self.after else None,
         }
 
 
-def compare(before: Sequence[Lines], after: Sequence[Lines]) -> list[Change]:
+def _place_of(one: Evidence) -> dict[str, Any]:
+    fields = ("number", "path", "start_line", "end_line", "symbol")
+    return {field: getattr(one, field) for field in fields}
+
+
+def compare(before: Sequence[Evidence], after: Sequence[Evidence]) -> list[Change]:
     """Both by number. First what there was, in its order, then what is new."""
     become = {one.number: change for one in before if (change := _same(one, after))}
     held = {change.after.number for change in become.values() if change.after}
@@ -73,7 +59,7 @@ def compare(before: Sequence[Lines], after: Sequence[Lines]) -> list[Change]:
     return told + [Change("new", None, other) for other in free]
 
 
-def _same(one: Lines, after: Sequence[Lines]) -> Change | None:
+def _same(one: Evidence, after: Sequence[Evidence]) -> Change | None:
     """The passage that holds the same lines, or that these hold: in the same place if there is one, else the nearest."""
     found = []
     for other in after:
@@ -85,7 +71,7 @@ def _same(one: Lines, after: Sequence[Lines]) -> Change | None:
     return Change("moved" if elsewhere or shift else "same", one, other)
 
 
-def _shift(one: Lines, other: Lines) -> int | None:
+def _shift(one: Evidence, other: Evidence) -> int | None:
     """By how many lines the text of the shorter has moved in the longer, or None where it isn't in it."""
     ours, theirs = _lines(one.text), _lines(other.text)
     shorter, longer = (ours, theirs) if len(ours) <= len(theirs) else (theirs, ours)
@@ -98,18 +84,18 @@ def _shift(one: Lines, other: Lines) -> int | None:
     return min(moved, key=lambda lines: (abs(lines), lines))
 
 
-def _like(one: Lines, after: Sequence[Lines]) -> Lines | None:
+def _like(one: Evidence, after: Sequence[Evidence]) -> Evidence | None:
     """The passage with most lines in common: half of them, or fewer where it is of the same name in the same file."""
     shares = [(_share(one, other), one.path == other.path, -other.number, other) for other in after]
     alike = [each for each in shares if each[0] >= ALIKE or _is_namesake(one, each[3])]
     return max(alike, key=lambda each: each[:3])[3] if alike else None
 
 
-def _is_namesake(one: Lines, other: Lines) -> bool:
+def _is_namesake(one: Evidence, other: Evidence) -> bool:
     return bool(one.symbol) and (one.path, one.symbol) == (other.path, other.symbol)
 
 
-def _share(one: Lines, other: Lines) -> float:
+def _share(one: Evidence, other: Evidence) -> float:
     """Sørensen's coefficient of the lines that aren't blank, as multisets, without their indentation."""
     ours, theirs = (Counter(line.strip() for line in _lines(each.text) if line.strip()) for each in (one, other))
     written = ours.total() + theirs.total()

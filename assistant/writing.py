@@ -83,6 +83,7 @@ class Writing:
             raise StreamBroken("The model ended without writing an answer; try again, or choose another model.")
         self._finished = finished
         await self._tell(self._reader.finish())
+        await self._tell_similar()
         cited = [citation for citation in self._reader.citations if citation.state != "similar"]
         if cited and all(citation.state != "verified" for citation in cited) and not denies(self._log.text):
             await self._log.delta(f"\n\n{UNVERIFIED}")
@@ -90,7 +91,6 @@ class Writing:
     async def _tell(self, citations: Sequence[Citation]) -> None:
         for citation in citations:
             await self._log.append("citation", citation.as_json())
-        await self._tell_similar()
         sentences = self._reader.sentences()
         written = [each for sentence, prose, before in sentences for each in written_in(prose, sentence.start, before)]
         if written and self._story.decision.route == "code":
@@ -105,16 +105,17 @@ class Writing:
         return Similarity(prompt.evidence, functools.partial(self._story.retriever.embed, job.snapshot_dir))
 
     async def _tell_similar(self) -> None:
+        """At the end: only then is it known that the model wrote no number, and nobody waits for text."""
         for end, prose in self._reader.unmatched():
-            passage = await asyncio.to_thread(self._similar, prose)
+            if self._similarity is None:
+                return
+            passage = await asyncio.to_thread(self._similar, self._similarity, prose)
             if passage is not None:
                 await self._log.append("citation", self._reader.similar(end, passage).as_json())
 
-    def _similar(self, prose: str) -> Evidence | None:
-        if self._similarity is None:
-            return None
+    def _similar(self, similarity: Similarity, prose: str) -> Evidence | None:
         try:
-            return self._similarity.best(prose)
+            return similarity.best(prose)
         except IndexerError as error:
             logger.warning("answer %s: sentences are compared with no passage: %s", self._story.job.answer_id, error)
             self._similarity = None

@@ -34,7 +34,8 @@ from indexer.parser_pool import ParserPool
 from indexer.records import FileRecord, record_of
 from indexer.secrets import REDACTION_VERSION
 from indexer.secrets_baseline import BASELINE_FILE, Known, digest, known_false_positives
-from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors, in_use, sweep
+from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors
+from indexer.snapshot_locks import in_use, sweep
 from indexer.source import Source, open_source
 from indexer.types import BuildReport, Manifest, Progress, Skipped, SourceFile
 

@@ -56,7 +56,7 @@ def shortened(text: str) -> str:
 
 
 def card_text(path: str, parsed: ParsedFile) -> str:
-    """The short text that stands for a whole file until its chunks have vectors: its name, what its head comment says, and the
+    """The short text that stands for a whole file: its name, what its head comment says, and the
     names that it defines. Without the folder, as in `embedded_texts`."""
     names = dict.fromkeys(definition.name for definition in parsed.definitions)
     header = " ".join(_LONG_RULE.sub(r"\1", parsed.header).split())[:_HEADER_CHARACTERS]

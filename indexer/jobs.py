@@ -31,7 +31,8 @@ from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.errors import BuildCancelled, IndexerError, RepositoryBusy
 from indexer.models import IndexJob, Repository, Snapshot, SourceCheck
 from indexer.queue import has_task, index, lock
-from indexer.snapshot import read_manifest, remove
+from indexer.snapshot import read_manifest
+from indexer.snapshot_locks import remove
 from indexer.types import BuildReport, Progress
 
 logger = logging.getLogger(__name__)

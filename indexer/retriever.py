@@ -30,7 +30,8 @@ from indexer.passages import FURTHER_PASSAGE_SHARE, FURTHER_PASSAGE_SHARE_LISTED
 from indexer.query import analyse, with_pins
 from indexer.reranker import Mixes, shipped_mixes
 from indexer.search import Search
-from indexer.snapshot import SnapshotReader, in_use
+from indexer.snapshot import SnapshotReader
+from indexer.snapshot_locks import in_use
 from indexer.support import baseline, foreign_questions, support
 from indexer.turns import Turns
 from indexer.types import Cited, Filters, SearchResult

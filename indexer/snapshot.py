@@ -8,8 +8,8 @@
                          vectors-partial.faiss   what there is of the latter until then (indexer/embedding.py)
 
 It is written as `<root>/.building-<snapshot id>` and renamed when everything in it is on the disk, so a directory that has its
-final name is whole, whenever the builder was killed. A builder holds an flock on the directory itself, which the kernel drops
-with the process: what is not held by anybody is a leftover, and `sweep` removes it. Nothing here knows which snapshot is live.
+final name is whole, whenever the builder was killed. Who works in a directory or searches it holds a lock on it
+(indexer/snapshot_locks.py). Nothing here knows which snapshot is live.
 
 Importing this module needs the standard library only; the web process reads snapshots too.
 """
@@ -17,7 +17,6 @@ Importing this module needs the standard library only; the web process reads sna
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -34,6 +33,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer.errors import SnapshotError
+from indexer.snapshot_locks import BUILDING, MANIFEST, hold
 from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, SourceFile, StoredFile
 
 if TYPE_CHECKING:
@@ -41,12 +41,10 @@ if TYPE_CHECKING:
     from indexer.records import FileRecord
 
 SCHEMA = 4
-MANIFEST = "manifest.json"
 CHUNKS = "chunks.sqlite3"
 VECTORS = "vectors.faiss"
 PARTIAL_VECTORS = "vectors-partial.faiss"
 CARDS = "cards.faiss"
-BUILDING = ".building-"
 
 # How many files a manifest names for each reason, and how many notes it has; the database has them all.
 _EXAMPLES = 20
@@ -448,77 +446,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def hold(directory: Path) -> int:
-    """Say that this process works in `directory`, until it closes the descriptor or ends. Raises SnapshotError when another
-    one does."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise SnapshotError(f"Another process works on the snapshot {directory.name}: wait for it.") from error
-    return descriptor
-
-
-@contextmanager
-def in_use(directory: Path) -> Iterator[None]:
-    """Keep a snapshot from being removed by any process of this machine. Raises SnapshotError when it is gone.
-
-    The lock is on the manifest, since a builder holds the directory itself while the snapshot gets its vectors.
-    """
-    try:
-        descriptor = os.open(directory / MANIFEST, os.O_RDONLY)
-    except OSError as error:
-        raise SnapshotError(f"{directory} holds no whole snapshot: index the repository again.") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if not os.fstat(descriptor).st_nlink:  # it was removed while we waited
-            raise SnapshotError(f"{directory} holds no whole snapshot: index the repository again.")
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _unused(directory: Path) -> Iterator[bool]:
-    """Whether no search uses the snapshot; none begins until the block ends."""
-    try:
-        descriptor = os.open(directory / MANIFEST, os.O_RDONLY)
-    except FileNotFoundError:
-        yield True
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)
-
-
-def remove(directory: Path) -> bool:
-    """Remove a snapshot unless a process builds it or searches it; says whether it is gone."""
-    try:
-        descriptor = hold(directory)
-    except FileNotFoundError:
-        return True
-    except SnapshotError:
-        return False
-    try:
-        with _unused(directory) as unused:
-            if not unused:
-                return False
-            # The manifest goes first: a removal that is interrupted leaves something that nobody takes for a snapshot.
-            (directory / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(directory, ignore_errors=True)
-    finally:
-        os.close(descriptor)
-    return not directory.exists()
-
-
-def sweep(root: Path) -> int:
-    """Remove what killed builders left under `root`; returns how many directories."""
-    return sum(remove(leftover) for leftover in root.glob(f"{BUILDING}*"))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.comparison import Change, Lines, compare
+from assistant.code_names import Evidence
+from assistant.comparison import Change, compare
 
 TEXTS = [
     "def f():\n    return one()",
@@ -19,22 +20,24 @@ TEXTS = [
 ]
 
 
-def lines(number: int, text: str, path: str = "a.py", start: int = 1, symbol: str = "") -> Lines:
-    return Lines(number, path, start, start + text.removesuffix("\n").count("\n"), symbol, text)
+def lines(number: int, text: str, path: str = "a.py", start: int = 1, symbol: str = "") -> Evidence:
+    return Evidence(number, path, start, start + text.removesuffix("\n").count("\n"), symbol, text)
 
 
 @st.composite
-def passages(draw: st.DrawFn) -> list[Lines]:
+def passages(draw: st.DrawFn) -> list[Evidence]:
     made = st.tuples(st.sampled_from(TEXTS), st.sampled_from(["a.py", "b.py"]), st.integers(1, 30), st.sampled_from(["", "f"]))
     return [lines(number, *one) for number, one in enumerate(draw(st.lists(made, max_size=6)), start=1)]
 
 
-def kinds(before: Sequence[Lines], after: Sequence[Lines]) -> list[str]:
+def kinds(before: Sequence[Evidence], after: Sequence[Evidence]) -> list[str]:
     return [change.kind for change in compare(before, after)]
 
 
 @given(passages(), passages())
-def test_every_passage_is_told_the_earlier_once_and_the_later_at_least_once(before: list[Lines], after: list[Lines]) -> None:
+def test_every_passage_is_told_the_earlier_once_and_the_later_at_least_once(
+    before: list[Evidence], after: list[Evidence]
+) -> None:
     told = compare(before, after)
     assert [change.before for change in told if change.before] == before
     assert {change.after.number for change in told if change.after} == {one.number for one in after}
@@ -45,7 +48,7 @@ def test_every_passage_is_told_the_earlier_once_and_the_later_at_least_once(befo
 
 @given(passages(), passages())
 def test_what_is_told_to_be_the_same_or_moved_has_the_same_text_or_is_part_of_it(
-    before: list[Lines], after: list[Lines]
+    before: list[Evidence], after: list[Evidence]
 ) -> None:
     for change in compare(before, after):
         if change.kind in ("same", "moved"):
@@ -59,7 +62,7 @@ def test_what_is_told_to_be_the_same_or_moved_has_the_same_text_or_is_part_of_it
 
 
 @given(passages(), st.integers(1, 9))
-def test_the_same_lines_further_down_have_all_moved(before: list[Lines], by: int) -> None:
+def test_the_same_lines_further_down_have_all_moved(before: list[Evidence], by: int) -> None:
     written = [one for number, one in enumerate(before) if one.text and one.text not in [x.text for x in before[:number]]]
     alone = [lines(k, f"line {k}\n{one.text}", one.path, one.start_line) for k, one in enumerate(written, start=1)]
     assert kinds(alone, alone) == ["same"] * len(alone)

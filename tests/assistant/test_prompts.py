@@ -63,7 +63,8 @@ def test_what_is_left_over_forms_no_new_token_and_neutralising_twice_is_once(pie
 
 @given(st.text())
 def test_whatever_the_text_a_prompt_can_be_encoded(text: str) -> None:
-    neutralised(text + "\ud800").encode()
+    written = neutralised(text + "\ud800")
+    assert written.encode().decode() == written
 
 
 def test_ordinary_code_stays_as_it_is() -> None:

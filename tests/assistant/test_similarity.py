@@ -82,6 +82,7 @@ def test_left_to_similarity_are_the_sentences_that_claim_something_and_are_match
 
 def test_an_answer_with_numbers_leaves_nothing_to_similarity() -> None:
     assert left(f"It calls `spool` [1]. {PARAPHRASE}") == []
+    assert left(f"{PARAPHRASE} It calls `spool` [1].") == []
 
 
 def test_a_similar_passage_is_a_citation_of_its_own_and_no_claim() -> None:
@@ -98,4 +99,3 @@ def test_a_similar_passage_is_a_citation_of_its_own_and_no_claim() -> None:
     )
     assert reader.citations == (citation,)
     assert reader.claims == Claims(0, 0)
-    assert reader.unmatched() == []

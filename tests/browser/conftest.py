@@ -8,6 +8,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from tests.browser.scripted_site import ScriptedSite
+
 CHROMIUM = "/usr/bin/chromium"
 # A busy machine may be slow; a test that passes doesn't wait.
 expect.set_options(timeout=20_000)
@@ -57,3 +59,15 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     yield make
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def site() -> Iterator[ScriptedSite]:
+    with ScriptedSite() as running:
+        yield running
+
+
+@pytest.fixture
+def page(site: ScriptedSite, new_page: Callable[..., Page]) -> Page:
+    """Of the site that the test plays, connected."""
+    return site.opened(new_page())

@@ -25,6 +25,7 @@ import uvicorn
 from csp.utils import build_policy
 from django.conf import settings
 from django.template.loader import render_to_string
+from playwright.sync_api import Page, expect
 
 from tests.processes import free_port
 
@@ -96,6 +97,12 @@ class ScriptedSite:
         self._loop.close()
 
     # --- what a test says and hears -----------------------------------------------------------------------------------
+
+    def opened(self, page: Page) -> Page:
+        """The page, at this site and connected to it."""
+        page.goto(self.url)
+        expect(page.get_by_role("img", name="Live")).to_be_visible()
+        return page
 
     def heard(self, kind: str) -> dict[str, Any]:
         """The next message of that type that any page sent; others before it are passed over."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -31,12 +31,6 @@ LOG: tuple[Event, ...] = (
     citation(TEXT, 2, "unverified", **GATES),
     completed(1, 2, claims=(1, 2)),
 )
-
-
-@pytest.fixture
-def site() -> Iterator[ScriptedSite]:
-    with ScriptedSite() as running:
-        yield running
 
 
 def log_of(answer: str, *log: Event, first: int = 1) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,20 +20,8 @@ SEEN = {
 }
 
 
-@pytest.fixture
-def site() -> Iterator[ScriptedSite]:
-    with ScriptedSite() as running:
-        yield running
-
-
 def told(site: ScriptedSite, source: dict[str, Any] | None, **more: Any) -> None:
     site.status = {**STATUS, "repository": {**STATUS["repository"], "source": source, **more}}
-
-
-def opened(site: ScriptedSite, page: Page) -> Page:
-    page.goto(site.url)
-    expect(page.get_by_role("img", name="Live")).to_be_visible()
-    return page
 
 
 def answered(site: ScriptedSite, page: Page) -> None:
@@ -60,7 +48,7 @@ def test_the_bar_says_how_far_the_index_is_behind(
     site: ScriptedSite, new_page: Callable[..., Page], source: dict[str, Any] | None, words: str
 ) -> None:
     told(site, source)
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     expect(page.locator("#fresh .words, #fresh > span:not(:has(.words))")).to_have_text(words)
     expect(page.locator("#repository")).to_have_accessible_name(re.compile(re.escape(words)))
 
@@ -69,7 +57,7 @@ def test_what_is_behind_it_tells_both_commits_their_ages_and_offers_to_index_aga
     site: ScriptedSite, new_page: Callable[..., Page]
 ) -> None:
     told(site, SEEN)
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     page.locator("#repository").click()
     details = page.locator("#index-details")
     expect(details).to_contain_text(re.compile(r"a1b2c3d on main, 20 Nov, \d\d:12 \(.+ ago\)|\(yesterday\)"))
@@ -86,7 +74,7 @@ def test_what_is_behind_it_tells_both_commits_their_ages_and_offers_to_index_aga
 def test_who_may_not_have_it_indexed_is_told_who_may(site: ScriptedSite, new_page: Callable[..., Page]) -> None:
     told(site, SEEN)
     site.index_url = ""
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     page.locator("#repository").click()
     expect(page.locator("#catch-up")).to_contain_text("Its owner or a member of staff can have it indexed again.")
     expect(page.get_by_role("button", name="Index again")).to_have_count(0)
@@ -97,7 +85,7 @@ def test_a_source_that_can_not_be_seen_is_one_sentence_and_the_page_works(
 ) -> None:
     problem = "git ls-remote failed: Could not resolve host: git.example.org."
     told(site, {**SEEN, "checked_at": None, "behind": None, "changed": None, "added": None, "problem": problem})
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     page.locator("#repository").click()
     expect(page.locator("#index-details")).to_contain_text(problem)
     answered(site, page)
@@ -108,7 +96,7 @@ def test_files_that_have_changed_since_are_marked_in_the_answer_and_in_its_sourc
 ) -> None:
     told(site, SEEN)
     site.changed = {"src/harbor/application.py": "changed", "src/harbor/guards.py": "gone"}
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     answered(site, page)
     marks = page.locator(".evidence .changed-since:visible")
     expect(marks).to_have_count(2)
@@ -129,7 +117,7 @@ def test_files_that_have_changed_since_are_marked_in_the_answer_and_in_its_sourc
 
 def test_on_a_phone_the_bar_says_it_in_two_words(site: ScriptedSite, new_page: Callable[..., Page]) -> None:
     told(site, SEEN)
-    page = opened(site, new_page(width=390, height=844))
+    page = site.opened(new_page(width=390, height=844))
     expect(page.locator("#fresh .few-words")).to_have_text("3 behind")
     expect(page.locator("#fresh .words")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,23 +21,6 @@ FOUND = [
     passage(None, "docs/guards.md", "Guards > Order", tokens=450, why="budget"),
     passage(None, "src/harbor/copy.py", "run_guards", tokens=300, why="duplicate"),
 ]
-
-
-@pytest.fixture
-def site() -> Iterator[ScriptedSite]:
-    with ScriptedSite() as running:
-        yield running
-
-
-@pytest.fixture
-def page(site: ScriptedSite, new_page: Callable[..., Page]) -> Page:
-    return opened(site, new_page())
-
-
-def opened(site: ScriptedSite, page: Page) -> Page:
-    page.goto(site.url)
-    expect(page.get_by_role("img", name="Live")).to_be_visible()
-    return page
 
 
 def evidence(**turns: int) -> tuple[str, dict[str, Any]]:
@@ -105,7 +87,7 @@ def test_the_gauge_parts_the_window_and_the_passages_by_what_became_of_them_as_c
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_with_the_keyboard_alone_a_row_leads_to_its_passage(site, new_page, width) -> None:
-    page = opened(site, new_page(width=width))
+    page = site.opened(new_page(width=width))
     answer = begun(site, page)
     gauge(page).focus()
     page.keyboard.press("Enter")
@@ -123,7 +105,7 @@ def test_with_the_keyboard_alone_a_row_leads_to_its_passage(site, new_page, widt
 
 
 def test_the_panel_fits_a_narrow_window_and_scrolls_inside(site, new_page) -> None:
-    page = opened(site, new_page(width=390, height=640))
+    page = site.opened(new_page(width=390, height=640))
     answer = asked(page, site)
     many = [passage(number, f"src/harbor/a_rather_long_name_of_a_file_{number}.py") for number in range(1, 40)]
     site.tell(answer, route(), passages(*many), delta("Guards."))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -13,23 +13,6 @@ from tests.browser.script import accept, asked, citation, completed, delta, pass
 from tests.browser.scripted_site import STATUS, ScriptedSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
-
-
-@pytest.fixture
-def site() -> Iterator[ScriptedSite]:
-    with ScriptedSite() as running:
-        yield running
-
-
-@pytest.fixture
-def page(site: ScriptedSite, new_page: Callable[..., Page]) -> Page:
-    return opened(site, new_page())
-
-
-def opened(site: ScriptedSite, page: Page) -> Page:
-    page.goto(site.url)
-    expect(page.get_by_role("img", name="Live")).to_be_visible()
-    return page
 
 
 def box(page: Page) -> Locator:
@@ -213,7 +196,7 @@ def test_an_opened_conversation_keeps_what_its_last_question_had(site: ScriptedS
 
 
 def test_on_a_phone_long_suggestions_and_chips_stay_inside(site: ScriptedSite, new_page: Callable[..., Page]) -> None:
-    page = opened(site, new_page(width=390, height=844))
+    page = site.opened(new_page(width=390, height=844))
     asked(page, site, f"Why @src/{'deep/' * 12}application.py?")
     box(page).press_sequentially("and @")
     expect(page.get_by_role("option").first).to_be_visible()
@@ -378,7 +361,7 @@ def test_a_failed_answer_keeps_its_text_and_retry_asks_the_same_again(site: Scri
 def test_a_refused_answer_is_taken_off_the_page_and_the_code_can_be_asked_instead(
     site: ScriptedSite, new_page: Callable[..., Page]
 ) -> None:
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     answer = asked(page, site)
     long = "# Guards\n\nA guard is harmless.\n\n" * 3
     site.tell(answer, route("general"), passages(passage(1)), delta(long), citation(f"{long}[1]", 1, "pending"))
@@ -556,7 +539,7 @@ def test_a_line_says_what_is_the_matter_with_the_model(
 ) -> None:
     code = {**STATUS["models"]["code"], **models}
     site.status = {**STATUS, "models": {**STATUS["models"], "code": code}, "answerer": answerer}
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     expect(page.locator("#banner")).to_contain_text(words)
 
 
@@ -565,14 +548,14 @@ def test_an_index_on_its_way_says_how_far_it_is_and_that_asking_works(
 ) -> None:
     job = {"state": "running", "stage": "embedding", "done": 758, "total": 3790, "message": ""}
     site.status = {**STATUS, "repository": {**STATUS["repository"], "embedded": 0, "job": job}}
-    page = opened(site, new_page())
+    page = site.opened(new_page())
     expect(page.locator("#fresh")).to_have_text("Indexing · vectors 20 %")
     expect(page.locator("#index-card")).to_contain_text("758 of 3,790 chunks")
     expect(page.locator("#index-card")).to_contain_text("You can ask now.")
 
 
 def test_dark_follows_the_system_until_the_person_chooses(site: ScriptedSite, new_page: Callable[..., Page]) -> None:
-    page = opened(site, new_page(scheme="dark"))
+    page = site.opened(new_page(scheme="dark"))
     background = "getComputedStyle(document.querySelector('main')).backgroundColor"
     assert page.evaluate(background) == "rgb(19, 25, 26)"
     page.get_by_role("button", name="Theme: system").click()
@@ -585,7 +568,7 @@ def test_dark_follows_the_system_until_the_person_chooses(site: ScriptedSite, ne
 def test_on_a_phone_list_and_sources_are_sheets_and_nothing_sticks_out(
     site: ScriptedSite, new_page: Callable[..., Page]
 ) -> None:
-    page = opened(site, new_page(width=390, height=844))
+    page = site.opened(new_page(width=390, height=844))
     answer = asked(page, site)
     long = passage(1, path=f"src/{'deep' * 30}.py", symbol="a_name_of_many_words_" * 6)
     text = f"`{'x' * 120}` and {'y' * 120} [1].\n\n| a | b |\n|---|---|\n| {'z' * 90} | `{'w' * 90}` |"
@@ -648,7 +631,7 @@ def test_every_control_has_a_name_and_the_keyboard_walks_the_citations(site: Scr
 
 def test_without_a_repository_the_page_says_how_to_index_one(site: ScriptedSite, new_page: Callable[..., Page]) -> None:
     site.context = {"repository": None, "repositories": []}
-    page = opened(site, new_page(width=390, height=844))
+    page = site.opened(new_page(width=390, height=844))
     expect(page.get_by_text("manage.py index_repo").first).to_be_visible()
     expect(page.locator("#ask")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

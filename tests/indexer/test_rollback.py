@@ -23,7 +23,8 @@ from indexer.jobs import run_now
 from indexer.models import Repository
 from indexer.retriever import Retriever
 from indexer.rollback import roll_back
-from indexer.snapshot import SnapshotReader, in_use, remove
+from indexer.snapshot import SnapshotReader
+from indexer.snapshot_locks import in_use, remove
 from indexer.types import Progress
 from tests.processes import environment
 
@@ -207,7 +208,7 @@ def test_a_search_that_comes_while_a_snapshot_is_being_removed_is_told_that_it_i
         searches.join(10)
         rmtree(*arguments, **options)
 
-    monkeypatch.setattr("indexer.snapshot.shutil.rmtree", begun)
+    monkeypatch.setattr("indexer.snapshot_locks.shutil.rmtree", begun)
     assert remove(directory)
     assert told == [f"{directory} holds no whole snapshot: index the repository again."]
 

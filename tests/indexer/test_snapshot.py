@@ -10,17 +10,8 @@ import pytest
 from indexer.embedded_texts import embedded_texts, text_hash
 from indexer.errors import SnapshotError
 from indexer.records import record_of
-from indexer.snapshot import (
-    BUILDING,
-    SCHEMA,
-    SnapshotReader,
-    SnapshotWriter,
-    hold,
-    read_manifest,
-    remove,
-    sweep,
-    write_manifest,
-)
+from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, read_manifest, write_manifest
+from indexer.snapshot_locks import BUILDING, hold, remove, sweep
 from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, SourceFile
 
 MANIFEST = Manifest(

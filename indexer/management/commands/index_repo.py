@@ -30,7 +30,7 @@ from indexer.errors import IndexerError, RepositoryBusy, SourceError
 from indexer.jobs import OnProgress, run_now
 from indexer.management.command_line import BAD_USAGE
 from indexer.models import Repository, Snapshot
-from indexer.snapshot import MANIFEST
+from indexer.snapshot_locks import MANIFEST
 from indexer.source import is_url
 from indexer.types import BuildReport, Progress
 from indexer.vector_index import faiss_problem
