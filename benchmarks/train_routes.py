@@ -1,6 +1,6 @@
 """Learn the weights of assistant/route_model.py from benchmarks/routes/questions.jsonl, and measure them.
 
-    python -m benchmarks.train_routes --sources DIR [--index DIR] [--switches FILE …] [--write]
+    python -m benchmarks.train_routes --sources DIR … [--index DIR] [--switches FILE …] [--write]
 
 Each question is searched in its repository's snapshot as it will be when it is asked: by words alone for the mix without
 vectors, and with them for the other, which adds the question's own vector; so sources are embedded that aren't yet. Logistic
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUESTIONS = Path(__file__).with_name("routes") / "questions.jsonl"
-# Found by cross-validation over the first 976 questions; half and double differ by less than the noise.
+# Found by cross-validation; half and double differ by less than the noise.
 C = 0.07
 VECTOR_SCALE = 5.0
-PHRASE_SCALE = 0.8
+PHRASE_SCALE = 1.1
 LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 10, 7
 LEAST_QUESTIONS_OF_A_PHRASE = 5
 PASSAGES = 12
@@ -96,15 +96,16 @@ def _question(told: Mapping[str, Any]) -> Question:
     )
 
 
-def examples(questions: Sequence[Question], sources: Path, index: Path, *, vectors: bool) -> list[Example]:
-    """Search each question in its repository, whose source is indexed if it wasn't."""
+def examples(questions: Sequence[Question], sources: Sequence[Path], index: Path, *, vectors: bool) -> list[Example]:
+    """Search each question in its repository, whose source is in one of the folders and is indexed if it wasn't."""
     retriever = Retriever()
     found = []
     snapshots: dict[str, Path] = {}
     for question in questions:
         if question.repository not in snapshots:
             named = cast(BenchmarkRepository, SimpleNamespace(name=question.repository))
-            snapshots[question.repository] = index_source(named, sources, index, embedder=EMBEDDER, vectors=vectors)
+            folder = next((folder for folder in sources if (folder / named.name).is_dir()), sources[0])
+            snapshots[question.repository] = index_source(named, folder, index, embedder=EMBEDDER, vectors=vectors)
         result = retriever.search(
             snapshots[question.repository], question.text, limit=PASSAGES, history=question.history, vectors=vectors
         )
@@ -291,7 +292,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sources", type=Path, required=True, help="one folder for each repository of the questions")
+    parser.add_argument(
+        "--sources", type=Path, nargs="+", required=True, metavar="DIR", help="where the questions' repositories are, by name"
+    )
     parser.add_argument("--index", type=Path, default=Path("var/benchmark"), help="where snapshots are kept")
     parser.add_argument(
         "--switches", type=Path, nargs="*", default=[], metavar="FILE", help="what readers switched, to learn from"
