@@ -48,25 +48,30 @@ class FileRow(NamedTuple):
     lines: int
 
 
-def tabulate(files: Sequence[FileRow], uses: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The arrays of a FileTable. files: those with the ids 1, 2, 3, …; uses: USE, sorted by file."""
+def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a FileTable. files: those with the ids 1, 2, 3, …; uses_of_files: gives USE, sorted by file, and is waited
+    for only when all is done that needs none."""
     traits = [traits_of(file.path, file.language) for file in files]
     rows = np.zeros(len(files) + 1, dtype=FILE)
     rows["lines"][1:] = [file.lines for file in files]
-    rows["referred"] = np.bincount(uses["used"], uses["weight"], minlength=len(rows))
-    for column, folder_of in (("main", _top_folder), ("folder", _own_folder)):
-        rows[column][1:] = _shares(files, rows["referred"][1:].tolist(), folder_of)
     for kind in ("test", "documentation", "example", "prose"):
         rows[kind][1:] = [getattr(each, kind) for each in traits]
     stems = sorted(set().union(*(each.name | each.place for each in traits)))
     number_of = {stem: number for number, stem in enumerate(stems)}
     text = "".join(f"{stem}\n" for stem in stems).encode("utf-8", "surrogatepass")
-    return {
+    arrays = {
         "files": rows,
         "stem_text": np.frombuffer(text, dtype=np.uint8),
         "stem_hashes": np.array([term_hash(stem) for stem in stems], dtype="<u8"),
         **_ragged("names", [sorted(number_of[stem] for stem in each.name) for each in traits]),
         **_ragged("places", [sorted(number_of[stem] for stem in each.place) for each in traits]),
+    }
+    uses = uses_of_files()
+    rows["referred"] = np.bincount(uses["used"], uses["weight"], minlength=len(rows))
+    referred = rows["referred"][1:].tolist()
+    for column, folder_of in (("main", _top_folder), ("folder", _own_folder)):
+        rows[column][1:] = _shares([folder_of(file.path) for file in files], [each.test for each in traits], referred)
+    return arrays | {
         "uses_starts": np.concatenate([[0], np.cumsum(np.bincount(uses["file"], minlength=len(rows)))]).astype(NUMBER),
         "uses_values": uses["used"].astype(NUMBER),
     }
@@ -81,14 +86,14 @@ def _ragged(name: str, values: Sequence[Sequence[int]]) -> dict[str, NDArray[Any
     }
 
 
-def _shares(files: Sequence[FileRow], referred: Sequence[float], folder_of: Callable[[str], str]) -> list[float]:
+def _shares(folders: Sequence[str], tests: Sequence[bool], referred: Sequence[float]) -> list[float]:
     """For each file, how much of the code that others use lies in its folder: 1 for the folder that has most of it."""
     weights: dict[str, float] = defaultdict(float)
-    for file, references in zip(files, referred, strict=True):
-        if not traits_of(file.path, file.language).test:
-            weights[folder_of(file.path)] += math.log1p(references)
+    for folder, test, references in zip(folders, tests, referred, strict=True):
+        if not test:
+            weights[folder] += math.log1p(references)
     most = max(weights.values(), default=0.0) or 1.0
-    return [weights.get(folder_of(file.path), 0.0) / most for file in files]
+    return [weights.get(folder, 0.0) / most for folder in folders]
 
 
 def _top_folder(path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from indexer.tokens import split_identifier, word_set, word_stems
 
@@ -44,21 +45,36 @@ class FileTraits:
     prose: bool
 
 
+class _Folder(NamedTuple):
+    """stems: of all words in its path; words: of each of its folders, the last word and all in one."""
+
+    stems: frozenset[str]
+    words: frozenset[str]
+
+
 @lru_cache(maxsize=20_000)
 def traits_of(path: str, language: str) -> FileTraits:
-    *parents, name = path.split("/")
+    parent, _, name = path.rpartition("/")
+    folder = _folder(parent)
     stem = stem_of(path)
-    folders = [split_identifier(folder) or (folder,) for folder in parents]
-    words = {word for folder in folders for word in (folder[-1], "".join(folder))} | {stem.lower()}
-    goes_by = parents[-1] if stem in _ENTRY_STEMS and parents else stem
+    own = frozenset(word_stems(stem))
+    words = folder.words | {stem.lower()}
+    goes_by = parent.rpartition("/")[2] if stem in _ENTRY_STEMS and parent else ""
     return FileTraits(
-        name=frozenset(word_stems(goes_by)),
-        place=frozenset(word_stems(" ".join((*parents, stem)))),
-        test=_is_test(name, folders),
-        documentation=bool(words & _DOCUMENTATION),
-        example=bool(words & _EXAMPLES),
+        name=frozenset(word_stems(goes_by)) if goes_by else own,
+        place=folder.stems | own,
+        test=not folder.words.isdisjoint(_TEST_FOLDERS) or _is_test(name),
+        documentation=not words.isdisjoint(_DOCUMENTATION),
+        example=not words.isdisjoint(_EXAMPLES),
         prose=language in _PROSE,
     )
+
+
+@lru_cache(maxsize=10_000)
+def _folder(path: str) -> _Folder:
+    names = path.split("/") if path else []
+    parts = [split_identifier(name) or (name,) for name in names]
+    return _Folder(frozenset(word_stems(path)), frozenset(word for part in parts for word in (part[-1], "".join(part))))
 
 
 def stem_of(path: str) -> str:
@@ -67,8 +83,6 @@ def stem_of(path: str) -> str:
     return name.split(".")[0] or name
 
 
-def _is_test(name: str, folders: list[tuple[str, ...]]) -> bool:
-    if any(folder[-1] in _TEST_FOLDERS or "".join(folder) in _TEST_FOLDERS for folder in folders):
-        return True
+def _is_test(name: str) -> bool:
     words = [word for part in name.split(".")[:-1] for word in split_identifier(part)[-1:]]
     return name.startswith("test_") or any(word in _TEST_ENDINGS for word in words)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -69,28 +70,30 @@ class LexicalWriter:
         self._cards.copy(file_id, 1, previous_file)
         self._chunk_counts.append(chunks)
 
-    def finish(self, indexed: Callable[[], None]) -> Path:
+    def finish(self, index: Callable[[], None]) -> Path:
         """Once all files are in: write the arrays, and derive what depends on every file. Returns the file to be synced.
 
-        indexed: waits until the database has its indexes, which another thread may make while the arrays are written.
+        index: gives the database its indexes, and is called in another thread while the arrays are written: SQLite and numpy
+        both let others run while they sort.
         """
         previous = self._previous
-        with ArrayFileWriter(self._path) as file:
+        rows = self._db.execute("SELECT path, language, lines FROM files ORDER BY id")
+        files = list(map(FileRow._make, rows))
+        with ThreadPoolExecutor(1) as aside, ArrayFileWriter(self._path) as file:
+            uses = aside.submit(self._uses, index)
             self._chunks.write(file, previous.chunk_postings if previous else None)
             self._cards.write(file, previous.card_postings if previous else None)
             chunk_files = np.repeat(np.arange(len(self._chunk_counts), dtype=LENGTH), self._chunk_counts)
             file.add("chunk_files", [np.zeros(1, LENGTH), chunk_files], LENGTH)
-            indexed()
-            for name, array in self._file_table().items():
+            for name, array in tabulate(files, uses.result).items():
                 file.add(name, [array], array.dtype)
         for builder in (self._chunks, self._cards):
             builder.clear()
         return self._path
 
-    def _file_table(self) -> dict[str, NDArray[Any]]:
-        uses = np.fromiter(symbols.uses_of_files(self._db), dtype=USE)
-        files = self._db.execute("SELECT path, language, lines FROM files ORDER BY id")
-        return tabulate(list(map(FileRow._make, files)), uses)
+    def _uses(self, index: Callable[[], None]) -> NDArray[Any]:
+        index()
+        return np.fromiter(symbols.uses_of_files(self._db), dtype=USE)
 
 
 class ChunkHit(NamedTuple):

@@ -25,7 +25,6 @@ import threading
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -201,8 +200,7 @@ class SnapshotWriter:
 
     def publish(self, manifest: Manifest) -> Path:
         """Finish the database, put everything on the disk and give the directory its final name."""
-        with ThreadPoolExecutor(1) as aside:  # SQLite and numpy both let others run while they sort
-            words = self._lexical.finish(aside.submit(self._index).result)
+        words = self._lexical.finish(self._index)
         self._db.execute("COMMIT")
         self._db.close()
         write_manifest(self.directory, manifest)

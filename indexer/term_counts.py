@@ -8,6 +8,7 @@ This module needs no numpy, whose import would double the time that a parsing pr
 
 from __future__ import annotations
 
+import re
 import sys
 from array import array
 from collections import Counter
@@ -18,12 +19,13 @@ from itertools import chain
 from typing import NamedTuple
 
 from indexer.file_traits import stem_of
-from indexer.tokens import ASCII_PARTS, IDENTIFIER, LONGEST_TERM, identifier_terms, stem, word_stems
-from indexer.types import ParsedFile
+from indexer.tokens import ASCII_PARTS, IDENTIFIER, LONGEST_TERM, identifier_terms, stemmer, word_stems
+from indexer.types import Chunk, ParsedFile
 
 CARD_COLUMNS = ("stem", "folders", "header", "symbols")
 _MOST = 0xFFFF
 _MOST_WORDS = 200_000
+_ASCII_PARTS = re.compile(ASCII_PARTS.pattern.encode()).findall
 # What `IDENTIFIER` finds in ASCII, with a blank for everything else.
 _WORDS_OF_ASCII = bytes(byte if IDENTIFIER.match(chr(byte)) else ord(" ") for byte in range(128)).ljust(256)
 
@@ -49,19 +51,23 @@ class FileTerms(NamedTuple):
 
 def term_hash(term: str) -> int:
     """The 64 bits that stand for a term."""
-    return int.from_bytes(_digest(term), "little")
+    return int.from_bytes(term_digest(term), "little")
 
 
-def _digest(term: str) -> bytes:
+def term_digest(term: str) -> bytes:
     """The bytes of its hash, as little-endian arrays hold it."""
-    return blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return _digest(term.encode("utf-8", "surrogatepass"))
 
 
-class _Stems(dict[str, bytes]):
-    """By part of an identifier, as it is written: the digest of its stem, b"" for a part that is too long to be a term."""
+def _digest(term: bytes) -> bytes:
+    return blake2b(term, digest_size=8).digest()
 
-    def __missing__(self, part: str) -> bytes:
-        found = self[part] = _digest(stem(part.lower())) if len(part) <= LONGEST_TERM else b""
+
+class _Stems(dict[bytes, bytes]):
+    """By ASCII part of an identifier, as it is written: the digest of its stem, b"" for one that is too long to be a term."""
+
+    def __missing__(self, part: bytes) -> bytes:
+        found = self[part] = _digest(stemmer().stemWord(part.lower())) if len(part) <= LONGEST_TERM else b""
         return found
 
 
@@ -76,16 +82,17 @@ class _Words(dict[str | bytes, Sequence[bytes]]):
         if len(self) >= _MOST_WORDS:
             self.clear()
             self._stems.clear()
-        found = self[word] = self._digests(word if isinstance(word, str) else word.decode())
+        found = self[word] = self._of_ascii(word) if isinstance(word, bytes) else self._of_any(word)
         return found
 
-    def _digests(self, word: str) -> Sequence[bytes]:
-        if not word.isascii():
-            return tuple(map(_digest, identifier_terms.__wrapped__(word)))
-        # The same in half the time: a third of what counting costs in a small repository, where most words are new.
-        parts = ASCII_PARTS.findall(word)
+    def _of_any(self, word: str) -> Sequence[bytes]:
+        return self[word.encode()] if word.isascii() else tuple(map(term_digest, identifier_terms.__wrapped__(word)))
+
+    def _of_ascii(self, word: bytes) -> Sequence[bytes]:
+        """The same in half the time: a third of what counting costs in a small repository, where most words are new."""
+        parts = _ASCII_PARTS(word)
         found = [digest for part in parts if (digest := self._stems[part])]
-        if len(found) > 1 and len(whole := "".join(parts)) <= LONGEST_TERM:
+        if len(found) > 1 and len(whole := b"".join(parts)) <= LONGEST_TERM:
             found.append(_digest(whole.lower()))
         return found
 
@@ -96,19 +103,16 @@ _digests_of = _Words().__getitem__
 def count_terms(path: str, parsed: ParsedFile) -> FileTerms:
     """The terms of each chunk, in its text and its place (symbol path, file name and path), and those of the file's card."""
     own = [*_digests(stem_of(path))]
-    where = [*own, *_digests(path)]
-    chunks = _Documents()
-    for chunk in parsed.chunks:
-        chunks.add(Counter(chain(where, _digests(chunk.text), _digests(chunk.symbol))))
     names = "\n".join([definition.name for definition in parsed.definitions])
     return FileTerms(
-        chunks.counted(), _card([own, _folder_digests(path.rpartition("/")[0]), _digests(parsed.header), _digests(names)])
+        _count_chunks(Counter([*own, *_digests(path)]), parsed.chunks),
+        _card([own, _folder_digests(path.rpartition("/")[0]), _digests(parsed.header), _digests(names)]),
     )
 
 
 @lru_cache(maxsize=10_000)
 def _folder_digests(folder: str) -> tuple[bytes, ...]:
-    return tuple(map(_digest, word_stems(folder)))
+    return tuple(map(term_digest, word_stems(folder)))
 
 
 def _digests(text: str) -> Iterator[bytes]:
@@ -118,20 +122,22 @@ def _digests(text: str) -> Iterator[bytes]:
     return chain.from_iterable(map(_digests_of, words))
 
 
-class _Documents:
-    def __init__(self) -> None:
-        self.terms: list[bytes] = []
-        self.counts, self.distinct, self.lengths = array("H"), array("I"), array("I")
-
-    def add(self, counts: Counter[bytes]) -> None:
-        length = counts.total()
-        self.terms.extend(counts)
-        self.counts.extend(counts.values() if length <= _MOST else (min(count, _MOST) for count in counts.values()))
-        self.distinct.append(len(counts))
-        self.lengths.append(length)
-
-    def counted(self) -> TermCounts:
-        return TermCounts(b"".join(self.terms), *map(_bytes, (self.counts, self.distinct, self.lengths)))
+def _count_chunks(where: Counter[bytes], chunks: Sequence[Chunk]) -> TermCounts:
+    """where: what each chunk holds besides its text and symbol."""
+    terms: list[bytes] = []
+    counts: list[int] = []
+    distinct: list[int] = []
+    lengths: list[int] = []
+    for chunk in chunks:
+        found = where.copy()
+        found.update(_digests(f"{chunk.text}\n{chunk.symbol}"))
+        terms += found
+        counts += found.values()
+        distinct.append(len(found))
+        lengths.append(found.total())
+    if max(lengths, default=0) > _MOST:
+        counts = [min(count, _MOST) for count in counts]
+    return TermCounts(b"".join(terms), *map(_bytes, (array("H", counts), array("I", distinct), array("I", lengths))))
 
 
 def _card(columns: Iterable[Iterable[bytes]]) -> TermCounts:

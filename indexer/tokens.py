@@ -45,16 +45,20 @@ your explain describe implement implemented implements implementation defined lo
 _local = threading.local()
 
 
+def stemmer() -> Any:
+    """This thread's Snowball stemmer: one serves one thread. Its `stemWord` takes a word in lower case, as str or UTF-8."""
+    found: Any = getattr(_local, "stemmer", None)
+    if found is None:
+        import Stemmer
+
+        found = _local.stemmer = Stemmer.Stemmer("english", 0)
+    return found
+
+
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """The Snowball stem of a word in lower case: "connections" gives "connect"."""
-    stemmer: Any = getattr(_local, "stemmer", None)
-    if stemmer is None:
-        import Stemmer
-
-        # A stemmer serves one thread; the caches below are shared.
-        stemmer = _local.stemmer = Stemmer.Stemmer("english", 0)
-    stemmed: str = stemmer.stemWord(word)
+    stemmed: str = stemmer().stemWord(word)
     return stemmed
 
 

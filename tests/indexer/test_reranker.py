@@ -39,7 +39,7 @@ at = File
 def table_of(files: tuple[File, ...]) -> FileTable:
     uses = [(number, used, 1.0) for number, file in enumerate(files, 1) for used in sorted(file.uses)]
     rows = [FileRow(file.path, file.language, 100) for file in files]
-    return FileTable(tabulate(rows, np.array(uses, dtype=USE)), lambda hashes: np.ones(len(hashes)))
+    return FileTable(tabulate(rows, lambda: np.array(uses, dtype=USE)), lambda hashes: np.ones(len(hashes)))
 
 
 def features(query: str, *files: File) -> list[dict[str, float]]:
