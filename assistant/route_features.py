@@ -13,6 +13,7 @@ from functools import cache
 from statistics import fmean
 
 from assistant import route_wording as wording
+from assistant.library_names import LIBRARIES, is_library_name
 from indexer.types import SearchResult
 
 Features = Mapping[str, float]
@@ -38,7 +39,7 @@ def features(question: str, found: SearchResult, repository: str, routes: Sequen
 
 
 def _wording(question: str, repository: str) -> dict[str, float]:
-    prose = wording.QUOTED_CODE.sub(" ", question)
+    prose = prose_of(question)
     words = re.findall(r"\w+", prose)
     said = {
         "here": wording.HERE,
@@ -52,6 +53,9 @@ def _wording(question: str, repository: str) -> dict[str, float]:
         "indefinite": wording.INDEFINITE,
         "generally": wording.GENERALLY,
         "it": wording.IT,
+        "this": wording.THIS,
+        "meta": wording.META,
+        "introduced": wording.INTRODUCED,
         "advice": wording.ADVICE,
         "works": wording.WORKS,
         "why": wording.WHY,
@@ -62,15 +66,30 @@ def _wording(question: str, repository: str) -> dict[str, float]:
         **{name: float(bool(pattern.search(prose))) for name, pattern in said.items()},
         "repository": float(bool(_name_of(repository).search(question))),
         "definite": min(3, len(wording.DEFINITE.findall(prose))),
+        "constructs": min(2, len(wording.CONSTRUCTS.findall(prose))),
         "error": float(bool(wording.ERROR.search(question))),
         "system_error": float(bool(wording.SYSTEM_ERROR.search(question))),
-        "fence": float("```" in question),
+        "pasted": float(_holds_code(question)),
         "code": min(3, len(wording.CODE.findall(question))),
         "lines": math.log1p(question.strip().count("\n")),
         "asks": float("?" in prose or "？" in prose),
+        "wish": float(not wording.ASKING.search(prose)),
         "keywords": float(0 < len(words) <= 4 and not re.search(r"[?？!]", question)),
         "length": math.log1p(len(words)),
     }
+
+
+def prose_of(question: str) -> str:
+    """What is said, with a backtick for the code that is quoted and without the lines that are pasted; all of it where nothing
+    else is said."""
+    lines = wording.QUOTED_CODE.sub("`", question).splitlines()
+    said = [line for line in lines if not wording.CODE_LINE.search(line)] if len(lines) > 1 else lines
+    return "\n".join(said) if any(line.strip(" `") for line in said) else "\n".join(lines)
+
+
+def _holds_code(question: str) -> bool:
+    lines = question.splitlines()
+    return bool(wording.QUOTED_CODE.search(question)) or (len(lines) > 1 and any(map(wording.CODE_LINE.search, lines)))
 
 
 @cache
@@ -105,7 +124,6 @@ def _findings(found: SearchResult) -> dict[str, float]:
         "name_in_query": strength.name_in_query,
         "is_error": float(found.kind == "error"),
         "is_symbol": float(found.kind == "symbol"),
-        "is_references": float(found.kind == "references"),
         "is_overview": float(found.kind == "overview"),
         "other_language": float(bool(strength.language)),
         "chunks": math.log1p(found.chunks),
@@ -122,6 +140,7 @@ def _technologies(question: str, found: SearchResult, repository: str) -> dict[s
         "language": float(bool(languages)),
         "in_language": float(bool(wording.WITH_TECHNOLOGY.search(question))),
         "tool": float(bool(tools)),
+        "with_unknown": float(not missing.isdisjoint(map(str.lower, wording.WITH.findall(question)))),
         "unknown_tool": float(not missing.isdisjoint(re.findall(r"\w+", " ".join([*languages, *tools]).lower()))),
     }
 
@@ -130,13 +149,25 @@ def _names(question: str, found: SearchResult) -> dict[str, float]:
     """Names that are written as only code writes them: defined here, occurring here, or unknown here."""
     written = {re.split(r"::|\.", name.removesuffix("()"))[-1].lower() for name in wording.CODE_NAME.findall(question)}
     defined = {symbol.lower() for symbol in found.symbols}
+    library = {name for name in _library_names(question) if name.lower() not in defined}
     known = written & ({word.lower() for word in found.matched_terms} | defined)
     return {
         "code_names": min(3, len(written)),
         "names_defined": min(3, len(written & defined)),
-        "names_known": len(known) / len(written) if written else 0.0,
         "names_unknown": min(3, len(written - known)),
         "all_defined": float(bool(written) and written <= defined),
+        "names_library": min(3, len(library)),
+    }
+
+
+def _library_names(question: str) -> set[str]:
+    """Names that a language's own libraries have."""
+    words = re.findall(r"[A-Za-z_][\w.]*(?:::\w+)*", question)
+    return {
+        word
+        for word in words
+        if (is_library_name(word) and not (word.isalpha() and word.islower()))
+        or (re.match(r"\w+(?:::|\.)\w", word) and re.split(r"::|\.", word)[0] in LIBRARIES)
     }
 
 
@@ -157,24 +188,26 @@ def _conversation(question: str, found: SearchResult, routes: Sequence[str]) -> 
 
 def _together(told: Features) -> dict[str, float]:
     """What means something else where nothing ties the question to here, or where it names a technology."""
-    untied = 1.0 - max(told[name] for name in ("here", "repository", "where", "it", "all_defined"))
+    pointed = max(told["where"], told["it"], told["this"]) * (1.0 - told["introduced"])
+    ours = float(told["code_names"] > told["names_library"] + told["names_unknown"])
+    untied = 1.0 - max(pointed, ours, *(told[name] for name in ("here", "repository", "meta")))
     technology = max(told["language"], told["tool"])
     return {
         "untied": untied,
         "loose_technology": technology * untied,
         "loose_notion": max(told["notion"], told["works"]) * untied * (told["definite"] == 0),
-        "loose_code": (told["code"] > 0) * untied * (told["names_defined"] == 0),
-        "loose_missing": told["missing_share"] * untied,
         "plain_task": told["task"] * (1.0 - technology),
         "technology_task": told["task"] * technology,
+        "technology_wish": told["wish"] * technology * untied,
+        "loose_difference": told["difference"] * untied,
+        "returns": max(0.0, -told["last_route"]) * max(told["here"], told["repository"]),
         "tied_overview": told["is_overview"] * (1.0 - untied),
     }
 
 
 def phrases(question: str, words: frozenset[str]) -> set[str]:
     """The runs of one to three words in the question's prose, `*` for what isn't in `words`; ^ begins and $ ends it."""
-    prose = re.sub(r"```.*?(?:```|\Z)", " ` ", question, flags=re.DOTALL)
-    spoken = re.findall(r"\w+|[?`]", prose.lower())[:_MOST_WORDS]
+    spoken = re.findall(r"\w+|[?`]", prose_of(question).lower())[:_MOST_WORDS]
     masked = ["^", *("#" if any(map(str.isdigit, word)) else word if word in words else "*" for word in spoken), "$"]
     return set(_runs(masked))
 

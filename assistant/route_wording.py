@@ -22,6 +22,14 @@ HERE = _any(
     "这个项目|这里|本项目|我们的|このプロジェクト|このリポジトリ|ここで|このコード|이 프로젝트|여기",
 )
 OURS = _any(r"\b(?:our|ours|we|us)\b", r"\b(?:wir|unser\w*|nous|notre|nosotros|nuestr\w+|noi)\b")
+# Words that make it a question, rather than a wish or a few words.
+ASKING = _any(
+    r"[?？]",
+    r"^\W*(?:and |so |but |ok |then )?(?:what|how|why|where|when|which|who|whose"
+    r"|is|are|does|do|did|can|could|should|would|will|has|was)\b",
+    r"^\W*(?:was|wie|wo|warum|wann|welche\w*|wer|kann|ist|comment|pourquoi|où|quel\w*|qué|cómo|dónde|cuál|che|come|dove)\b",
+    r"[什怎哪吗何]",
+)
 WHERE = _any(
     r"\bwhere\b(?! can i (?:buy|learn))|\b(?:in|from) which (?:file|module|class|function|folder|package)",
     r"\bwhich (?:file|module|class|function|method|middleware|macro|option|setting|test|example)s?\b",
@@ -36,6 +44,12 @@ NOTION = _any(
     r"^\W*(?:was (?:ist|sind|bedeutet|heißt|macht)|wozu|qu['’]est-ce qu|c['’]est quoi|qué (?:es|son|significa)"
     r"|che cos|cos['’]?è)",
     "什么是|是什么|とは(?:何|なん|$)|란 무엇",
+)
+# A notion that a later "it" or "where" stands for: "What is a ring buffer, and where is it used?"
+INTRODUCED = _any(
+    r"^\W*(?:what(?:'s| is| are)|define|explain|why (?:does|would|should)) an? \w|^\W*(?:was ist|wozu ist) eine? ",
+    r"qu['’]est-ce qu['’]une? ",
+    r"^\W*(?:qué es|che cos['’]è) una? |^\W*what (?:does|is|are) [\w -]{2,30} (?:do|for|mean|used for)\b",
 )
 WORKS = _any(
     r"^\W*how (?:do|does|can|is|are) (?!the |this |our |that |it )(?:an? )?[\w./-]+(?: [\w./-]+){0,3}"
@@ -89,6 +103,22 @@ IT = _any(
     r"\b(?:does|do|is|are|can|will|did|has|could|would|should|doesn't|isn't|can't) (?:it|they|that|this)\b",
     r"\b(?:build|run|compile|install|use|turn|switch|attach|set) (?:it|that)\b|\bfrom it\b|\bto it\b",
 )
+# "this" or "it" for the library as a whole, where nothing was said before that it could stand for.
+THIS = _any(
+    r"\b(?:than|of|for|over|with|from|to|about|use|using|pick|choose|like|at|in) (?:this|it)\b(?! (?:to|that|is|for)\b)",
+    r"^\W*(?:\w+ ){0,3}(?:does|do|is|are|can|will|did|has|could|would|should|was|doesn't|isn't|can't|why|and) (?:it|this)\b",
+    r"\b(?:it|this|they) (?:can|can't|does|doesn't|has|hasn't|won't|isn't)\b|\bits\b|^\W*(?:it|this) \w+s\b",
+)
+# The project rather than its code: who makes it, what it needs, what is new.
+META = _any(
+    r"\b(?:licen[cs]e|maintainers?|maintained|contribut\w+|changelog|releas\w+|versioning|roadmap|benchmark(?:s|ed)?|sponsors?)\b",
+    r"\bwhat(?:'s| is| has)? (?:new|changed)\b|\bbreaking changes?\b|\bget(?:ting)? started\b",
+    r"\bdev(?:elopment)? (?:install|setup)\b",
+    r"\b(?:required?|minimum|supported?|which|needed) (?:\w+ )?versions?\b|\bversions? (?:is|are|do|does)\b",
+    r"\bdependenc(?:y|ies)\b",
+    r"\bpull requests?\b|\b(?:vulnerabilit|security (?:problem|hole|issue))\w*|\bfuzz\w*",
+    r"\b(?:test suite|its tests|unit tests)\b",
+)
 WHO = _any(r"\bwho (?!calls?\b|uses?\b|sets?\b|implements?\b|extends?\b)\w+")
 TALK = _any(
     r"^\W*(?:hi|hello|hey|thanks?|thank you|thx|lol|haha|ok(?:ay)?|bye|cool|good (?:morning|evening|night)|great|nice"
@@ -96,18 +126,27 @@ TALK = _any(
     r"\bwrite (?:me )?(?:an? )?(?:short )?(?:e-?mail|poem|haiku|story|speech|song|letter)|\btranslate\b|\bdraft\b"
     r"|\brecommend\b",
     r"\bjoke\b|\b(?:my|the) (?:boss|manager|team|colleagues?)\b|\bwho (?:are|made) you\b|\bhow (?:are|old are) you\b",
-    r"\bweather\b|\byour\b",
+    r"\bweather\b|\byour\b|\bdo you (?:get|like|think|feel|know)\b|\bwhat(?:'s| is| time is| day is)(?: it| today)\W*$",
+    r"\b(?:thanks|thank you|thx)\W*$|\b(?:summari[sz]e|proofread|rephrase) (?:this|the following|my)\b",
+    r"\bhelp me (?:write|phrase|draft)\b",
 )
 ERROR = _any(
     r"\b\w*(?:error|exception|fault|warning)\b|\bfatal\b|\bpanic|\bfailed to\b|\bcould(?: not|n't)\b|\bcannot\b|\bnot found\b",
     r"\bunexpected\b|\bassertion\b|\bdenied\b|\brefused\b|\bno such\b|\bundefined\b",
 )
-# What operating systems, compilers, interpreters and package managers say.
+# What operating systems, compilers, linkers, shells, package managers and run times say.
 SYSTEM_ERROR = _any(
-    r"\bE[A-Z]{5,}\b|\berrno\b|\bpermission denied\b|\bconnection refused\b|\bcommand not found\b|\bno such file\b",
-    r"\bsegmentation\b|\bsyntax ?error\b|\bparse error\b|\b(?:error|warning)\[?:?\s?[A-Z]{1,4}\d{3,5}\]?|\b[A-Z]{2}\d{4}\b",
-    r"\bnull ?pointer|\bout of memory|\bundefined reference\b|\bno module named\b|\bno such module\b|\bnpm err|\bpip\b",
-    r"\bcargo\b|\blinker\b|\bimport\b.*\bmodule\b|\b(?:nil|null|undefined)\b",
+    r"\berror\[?:? ?[A-Z]{1,3}\d{3,5}\b|\b(?:TS|CS|LNK|E|C|NU|MSB)\d{3,5}: |\bundefined reference\b",
+    r"\bunresolved (?:external|reference)",
+    r"\bcannot find (?:symbol|module|name|package)|\bcould not find (?:a |or load |gem|package|or)",
+    r"\b(?:ld|collect2|linker|rustc|ghc|javac)\b",
+    r"\bnpm err|\berr_pnpm|\bpip: |\bcargo\b|\bsegmentation fault|\bdouble free|\bfree\(\)|\bcore dumped|\bno such module\b",
+    r"\bexception in thread|\bSQLSTATE|\bunhandled ?promise|\bsyntax ?error\b|\bindentationerror|\bcommand not found",
+    r"\bmake: |\bcmake error",
+    r"\bfatal error: |\bconfigure: error|\bgo: |\bmodulenotfounderror|\bimporterror|\bclassnotfound|\bnoclassdef",
+    r"\bunsupportedclassversion",
+    r"\bborrow of moved|\bexpected type|\buse of undeclared|\bdoes not exist in the current context|\bdyld\b|\boutofmemory",
+    r"\bmemory size of",
 )
 
 # --- in a conversation --------------------------------------------------------------------------------------------------------
@@ -125,6 +164,10 @@ LEAVES = _any(
 # --- code, languages, tools ---------------------------------------------------------------------------------------------------
 
 QUOTED_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+# A line that was pasted: it ends as code ends, is indented, or has what prose doesn't have.
+CODE_LINE = re.compile(
+    r"^(?:\s+\S|.*(?:[{};,)\]>]\s*$|=>|->|::|&&|\|\||[=!<>+]=|\w\(.*\)|\$\w|[{}\[\];]|^\s*[\w-]+:(?:\s|$)|\s[|=<>] ))"
+)
 CODE = re.compile(
     r"`[^`\n]+`|\w\(\w*\)|\b\w+_\w+\b|\b[a-z]+[A-Z]\w*|\b[A-Z][a-z]+[A-Z]\w*|\w(?:\.|::|->)[a-z_]\w*\(?|[{};]\s*$|--?\w[\w-]+=",
     re.MULTILINE,
@@ -133,21 +176,66 @@ CODE = re.compile(
 CODE_NAME = re.compile(
     r"\b(?:[A-Za-z]\w*(?:::|\.))*(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*|\w+\(\))|(?<=`)[A-Za-z_]\w*(?=`)"
 )
+# What languages call their own constructs.
+CONSTRUCTS = _any(
+    r"\b(?:closures?|lambdas?|generics?|generators?|iterators?|coroutines?|goroutines?|decorators?|comprehensions?"
+    r"|metaclass(?:es)?|context managers?|dunder|type hints?|duck typing|dataclass(?:es)?|f-strings?"
+    r"|global interpreter lock|gil|asyncio|async/await|async def|await|promises?|microtasks?|hoisting|prototypes?"
+    r"|arrow functions?|destructuring|spread operator|optional chaining"
+    r"|(?:conditional|mapped|utility|union|dependent|algebraic|associated) types?|discriminated unions?|enums?|tuples?"
+    r"|interfaces?|abstract class(?:es)?|inheritance|polymorphism|overload(?:ing|ed)?|overrid(?:e|ing|den)|mixins?"
+    r"|traits?|lifetimes?|borrow(?:ing|ed)?(?: checker)?|ownership|trait objects?|macros?|smart pointers?|unique_ptr"
+    r"|shared_ptr|rvalues?|lvalues?|move (?:semantics|constructors?)|copy constructors?|destructors?|virtual functions?"
+    r"|vtables?|constexpr|sfinae|raii|undefined behaviou?r|preprocessor|volatile|malloc|calloc|structs?|unions?"
+    r"|bitfields?|(?:function|void|null|dangling|raw) pointers?|pointer arithmetic|pointer receivers?|slices?|defer"
+    r"|channels?|type (?:erasure|inference|class(?:es)?|parameters?|aliases|system|assertions?|bounds?)"
+    r"|checked exceptions?|garbage collect\w+|autoboxing|hashcode|sealed|streams? api|synchronized|transient|static"
+    r"|extension (?:functions?|methods?)|companion objects?|data class(?:es)?|suspend(?:ing)? functions?"
+    r"|inline functions?|reified|delegat(?:es|ion)|by lazy|implicits?|case class(?:es)?|for comprehensions?"
+    r"|pattern match(?:ing)?|monads?|functors?|applicatives?|currying|curried|lazy evaluation|laziness|foldl|foldr"
+    r"|monad transformers?|where clause|deriving|genserver|pipe operator|keyword lists?|metatables?|ipairs|upvalues?"
+    r"|comptime|error unions?|optionals?|actors?|unowned|linq|iqueryable|ienumerable|nullable reference types?"
+    r"|configureawait|yield|procs?|method_missing|list comprehensions?|word splitting|here ?docs?|here documents?"
+    r"|subshells?|process substitution|command substitution|globbing|single and double quotes|positional parameters?"
+    r"|set -e|pipefail|shebang|\*args|\*\*kwargs|foreach|for loop|while loop|ternary|variadic|header files?|namespaces?"
+    r"|static(?:ally)? typ\w+|standard library)\b"
+)
 LANGUAGES = _any(
     r"\b(?:python|java|javascript|typescript|golang|rust|ruby|php|swift|kotlin|scala|haskell|elixir|erlang|lua|zig|bash|perl"
     r"|julia|dart|clojure|ocaml|fortran|cobol|matlab|powershell|sql|html|css|latex|assembly|node(?:\.?js)?|jvm|\.net|awk|sed"
     r"|grep)\b|\bGo\b|\bC(?:\+\+|#)|\bin (?:c|r|go|vim)\b"
 )
 TOOLS = _any(
-    r"\b(?:git|github|docker|kubernetes|nginx|apache|curl|wget|postman|axios|httpx|aiohttp|react|vue|angular|svelte|next\.?js"
-    r"|django|flask|fastapi|rails|sinatra|spring(?: boot)?|micronaut|quarkus|laravel|symfony|codeigniter|koa|fastify|hapi|vim"
-    r"|neovim|emacs|helix|vs ?code|intellij|eclipse|xcode|libreoffice|maven|gradle|sbt|cmake|meson|bazel|npm|yarn|pnpm|pip"
-    r"|conda|venv|virtualenv|cargo|cabal|composer|homebrew|rbenv|postgres(?:ql)?|mysql|mariadb|sqlite|sql server|oracle|mongodb"
-    r"|redis|memcached|kafka|rabbitmq|aws|azure|heroku|terraform|ansible|jenkins|systemd|cron(?:tab)?|windows|linux|ubuntu|debian"
-    r"|macos|android|webpack|babel|jest|mocha|cypress|playwright|selenium|pandas|numpy|tensorflow|pytorch|chrome|firefox"
-    r"|chatgpt|excel|jira|slack|hibernate|nhibernate|entity framework|akka|zio|guava|tokio|smol|async-std|puma|unicorn|uvicorn"
-    r"|hypercorn|daphne|gunicorn|argparse|docopt|gorilla/mux|gin|zsh|fish|grpc|graphql|uikit|swiftui|rxswift|lsp)\b"
+    r"\b(?:git|github(?: actions?)?|gitlab(?: ci)?|bitbucket|gerrit|svn|mercurial|docker(?:file)?|podman|kubernetes|k8s"
+    r"|kubectl|vagrant|aws|s3|ec2|azure|gcp|heroku|vercel|netlify|cloudflare|fly\.io|terraform|ansible|jenkins|travis"
+    r"|circleci|sonarqube|jira|slack|confluence|grafana|prometheus|elasticsearch|opensearch|logstash|kibana|datadog"
+    r"|sentry|windows|linux|ubuntu|debian|fedora|centos|rhel|arch linux|alpine|freebsd|openbsd|macos|osx|android|ios|wsl"
+    r"|raspberry pi|posix|zsh|fish|ksh|cmd\.exe|systemd|systemctl|journalctl|journald?|cron(?:tab)?|nohup|ssh|scp|rsync"
+    r"|mosh|gpg|openssl|sudo|chmod|iptables|netcat|nmap|tcpdump|wireshark|strace|gdb|lldb|valgrind|makefiles?|autoconf"
+    r"|autoreconf|xargs|find -\w+|unzip|gzip|zstd|apt|apt-get|dnf|pacman|homebrew|brew|chocolatey|nix|flatpak|logrotate"
+    r"|entr|fzf|ripgrep|htop|btrfs|zfs|ext4|nfs|vt100|xterm|iterm2?|alacritty|kitty|wezterm|zellij|gnu screen|vim|neovim"
+    r"|nvim|emacs|helix|sublime text|vs ?code|visual studio(?: code)?|intellij|pycharm|clion|webstorm|android studio"
+    r"|eclipse|netbeans|xcode|jupyter|libreoffice|excel|(?:in|microsoft) word|powerpoint|google docs|photoshop|chrome"
+    r"|firefox|safari|chatgpt|copilot|maven|gradle(?:\.kts)?|sbt|mill|cmake|cmakelists|meson|bazel|conan|vcpkg|npm|npx"
+    r"|yarn|pnpm|bun|deno|nvm|pip|pipx|pypi|poetry|conda|venv|virtualenv|pyenv|cargo|rustup|rustc|clippy|cabal|ghc|ghcup"
+    r"|composer|packagist|rubygems|bundler|rbenv|rvm|nuget|dotnet|cocoapods|carthage|hex\.pm|rebar3|luarocks|webpack"
+    r"|rollup|esbuild|vite|turbopack|babel|gcc|g\+\+|clang|msvc|lld|mingw|proguard|r8|postgres(?:ql)?|mysql|mariadb"
+    r"|sqlite|sql server|oracle|mongodb|cassandra|dynamodb|redis|memcached|kafka|rabbitmq|nats|zeromq|snowflake|bigquery"
+    r"|hadoop|airflow|pandas|polars|numpy|tensorflow|pytorch|scikit-learn|protobuf|protocol buffers|avro|thrift|msgpack"
+    r"|yaml|toml|xml|json schema|ajv|jsonpath|xpath|xslt|csv|parquet|nginx|apache|caddy|haproxy|traefik|envoy|letsencrypt"
+    r"|certbot|curl|wget|httpie|postman|axios|httpx|aiohttp|urllib3?|okhttp|retrofit|react|redux|vue|nuxt|angular|svelte"
+    r"|solid\.?js|next\.?js|astro|jquery|tailwind|htmx|graphql|apollo|grpc|swagger|openapi|django|flask|fastapi|rails"
+    r"|sinatra|hanami|spring(?: boot)?|micronaut|quarkus|laravel|symfony|codeigniter|doctrine|koa|fastify|hapi|nest\.?js"
+    r"|asp\.net|blazor|actix|gin|gorilla/mux|puma|unicorn|uvicorn|hypercorn|daphne|gunicorn|uwsgi|pm2|nodemon|wordpress"
+    r"|drupal|jest|mocha|jasmine|cypress|playwright|puppeteer|selenium|pytest|unittest|junit|mockito|testng|rspec"
+    r"|minitest|phpunit|googletest|catch2|hibernate|nhibernate|entity framework|ef core|prisma|drizzle|typeorm|sequelize"
+    r"|sqlalchemy|gorm|sqlc|diesel|active ?record|jackson|moshi|gson|lombok|guava|vavr|log4j|slf4j|logback|glog|qt|eigen"
+    r"|abseil|akka|zio|cats[- ]effect|monix|fs2|http4s|tokio|smol|async-std|serde|rayon|argparse|docopt|celery|pydantic"
+    r"|zod|valibot|lodash|rxjs|rxjava|rxswift|moment\.?js|koin|uikit|swiftui|core data|combine framework|parsec"
+    r"|megaparsec|asciidoc(?:tor)?|sphinx|mkdocs|docbook|lsp|tree-sitter|epoll|kqueue|iocp|io_uring|libevent)\b"
 )
+# What is done with it, as a tool is named.
+WITH = re.compile(r"\b(?:with|using|use|via|in|from|to|on|into|through|mit|avec|con)\s+(?:an? |the )?(\w[\w-]+)", re.IGNORECASE)
 WITH_TECHNOLOGY = re.compile(
     rf"\b(?:in|en|auf|mit|with|for|on) (?:plain )?(?:{LANGUAGES.pattern}|{TOOLS.pattern})", re.IGNORECASE
 )

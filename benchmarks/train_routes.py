@@ -42,7 +42,7 @@ QUESTIONS = Path(__file__).with_name("routes") / "questions.jsonl"
 # Found by cross-validation; half and double differ by less than the noise.
 C = 0.07
 VECTOR_SCALE = 5.0
-PHRASE_SCALE = 1.1
+PHRASE_SCALE = 1.5
 LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 10, 7
 LEAST_QUESTIONS_OF_A_PHRASE = 5
 PASSAGES = 12

@@ -12,7 +12,7 @@ import pytest
 
 from assistant.answer_log import Turn
 from assistant.intent import IS_CODE, SHOWS_EVIDENCE, Decision, choose_route
-from assistant.route_features import features, phrases
+from assistant.route_features import features, phrases, prose_of
 from assistant.route_model import REASONS, WEIGHTS, judge, shipped_mixes
 from benchmarks.train_routes import QUESTIONS, read_questions
 from indexer.types import Origin, Passage, SearchResult, Strength
@@ -139,6 +139,35 @@ def test_phrases_keep_the_words_that_ask() -> None:
     said = phrases("How do I sign 2 cookies?", frozenset(("how", "do", "i")))
     assert {"^ how do", "do i *", "* # *"} <= said
     assert phrases("", frozenset()) == {"^", "$", "^ $"}
+
+
+@pytest.mark.parametrize(
+    ("question", "prose"),
+    [
+        ("```go\nfor i := range xs {}\n```\nwhat is i", "`\nwhat is i"),
+        ("xs.map(f)\n  .filter(g)\nwhy is f called twice", "why is f called twice"),
+        ("set a timeout\n\nand a retry", "set a timeout\n\nand a retry"),
+        ("is `None` falsy?", "is ` falsy?"),
+        ("if (a) { b(); }", "if (a) { b(); }"),
+    ],
+)
+def test_code_is_no_part_of_what_is_said_unless_nothing_else_is(question: str, prose: str) -> None:
+    assert prose_of(question) == prose
+
+
+@pytest.mark.parametrize(
+    ("question", "untied"),
+    [
+        ("why would I pick this over Jackson?", 0.0),
+        ("does it cache anything", 0.0),
+        ("What is a ring buffer and where is it used?", 1.0),
+        ("How do I sort a list?", 1.0),
+        ("What does `get_session_key` do?", 0.0),
+        ("What does `unique_ptr` do?", 1.0),
+    ],
+)
+def test_this_and_it_point_here_unless_they_stand_for_a_notion(question: str, untied: float) -> None:
+    assert features(question, found(matched="get_session_key unique_ptr"), "vault")["untied"] == untied
 
 
 def test_the_questions_are_many_various_and_none_alike() -> None:
