@@ -3,7 +3,8 @@
     build_snapshot(request)
       ├─ the source's files, with their blobs                            reading
       ├─ the same as in the previous snapshot? then that one stays live
-      ├─ files with a new blob are parsed, the others copied             parsing
+      ├─ files with a new blob are parsed, the others copied             parsing, from the first file on where there
+      │                                                                  is no previous snapshot
       ├─ rename into place; `published` moves the live pointer           publishing    ← searchable from here on
       └─ vectors: cached ones read, missing ones embedded                embedding
 
@@ -19,10 +20,11 @@ import logging
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from indexer import lexical_index
@@ -40,6 +42,8 @@ from indexer.source import Source, open_source
 from indexer.types import BuildReport, Manifest, Progress, Skipped, SourceFile
 
 logger = logging.getLogger(__name__)
+
+Found = SourceFile | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +131,12 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
     pool = held.enter_context(ParserPool(request.parse_processes, request.parse_deadline_s, redact=request.redact))
     pool.start()
     with open_source(request.source, request.ref, clone_root=request.clone_root) as source:
-        listing = _list(source, request.max_file_bytes, hooks)
-        known, note = _known_false_positives(listing) if request.redact else ({}, "")
+        found = _each_once(source.files(request.max_file_bytes))
+        listing: list[Found] = []
+        if previous is not None:  # all that is there has to be known to tell whether it is the same
+            listing = list(_told(found, hooks))
+            found = iter(listing)
+        known, note, found = _known_false_positives(found) if request.redact else ({}, "", found)
         pool.known_false_positives = known
         if previous is not None and previous.manifest.baseline != digest(known):
             previous = None
@@ -138,7 +146,7 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
             held.callback(previous.close)
             held.enter_context(in_use(previous.directory))
         with SnapshotWriter(request.root, request.snapshot, previous) as writer:
-            _Reading(request, listing, previous, writer, pool, hooks).run()
+            _Reading(source, found, previous, writer, pool, hooks).run()
             if not writer.files:
                 raise SourceError(_nothing_to_index(request.source, writer.skipped))
             hooks.step(Progress("publishing", 0, 1))
@@ -149,34 +157,38 @@ def _read_source(request: BuildRequest, embedder: Embedder, hooks: Hooks, held: 
             return directory
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """What the source holds, before anything was parsed."""
-
-    files: tuple[SourceFile, ...]
-    skipped: tuple[Skipped, ...]
-
-
-def _list(source: Source, max_bytes: int, hooks: Hooks) -> _Listing:
-    files: list[SourceFile] = []
-    skipped: list[Skipped] = []
+def _each_once(found: Iterable[Found]) -> Iterator[Found]:
     paths: set[str] = set()
-    for found in source.files(max_bytes):
-        if isinstance(found, Skipped):
-            skipped.append(found)
-        elif found.path in paths:  # odd bytes and their escape can look the same
-            skipped.append(Skipped(found.path, "unreadable"))
+    for each in found:
+        if isinstance(each, SourceFile) and each.path in paths:  # odd bytes and their escape can look the same
+            yield Skipped(each.path, "unreadable")
         else:
-            paths.add(found.path)
-            files.append(found)
-        hooks.step(Progress("reading", len(files), 0))
-    return _Listing(tuple(files), tuple(skipped))
+            paths.add(each.path)
+            yield each
 
 
-def _known_false_positives(listing: _Listing) -> tuple[Known, str]:
-    """What the source's own baseline says is no secret, and "" or why it can't be read."""
-    file = next((file for file in listing.files if file.path == BASELINE_FILE), None)
-    if file is None:
+def _told(found: Iterable[Found], hooks: Hooks) -> Iterator[Found]:
+    for number, each in enumerate(found, 1):
+        yield each
+        hooks.step(Progress("reading", number, 0))
+
+
+def _known_false_positives(found: Iterator[Found]) -> tuple[Known, str, Iterator[Found]]:
+    """What the source's own baseline says is no secret, and "" or why it can't be read; and all that was found.
+
+    Paths come sorted, so that it is told after a few of them.
+    """
+    first: list[Found] = []
+    for each in found:
+        first.append(each)
+        if each.path >= BASELINE_FILE:
+            break
+    known, note = _read_baseline(first[-1]) if first else ({}, "")
+    return known, note, chain(first, found)
+
+
+def _read_baseline(file: Found) -> tuple[Known, str]:
+    if not isinstance(file, SourceFile) or file.path != BASELINE_FILE:
         return {}, ""
     try:
         return known_false_positives(file.read()), ""
@@ -207,7 +219,7 @@ def _redaction(redact: bool) -> int:
     return REDACTION_VERSION if redact else 0
 
 
-def _is_same(previous: SnapshotReader, source: Source, listing: _Listing, embedder: Embedder) -> bool:
+def _is_same(previous: SnapshotReader, source: Source, listing: Sequence[Found], embedder: Embedder) -> bool:
     """Whether building again would give `previous` again."""
     manifest = previous.manifest
     made_from = (manifest.commit, manifest.ref, manifest.dirty, manifest.embedder)
@@ -216,8 +228,8 @@ def _is_same(previous: SnapshotReader, source: Source, listing: _Listing, embedd
     skipped = previous.skipped()
     known = previous.blobs() | {path: blob for path, _, blob in skipped if blob}
     unread = {(path, reason) for path, reason, blob in skipped if not blob}
-    return known == {file.path: file.blob for file in listing.files} and unread == {
-        (file.path, file.reason) for file in listing.skipped
+    return known == {file.path: file.blob for file in listing if isinstance(file, SourceFile)} and unread == {
+        (file.path, file.reason) for file in listing if isinstance(file, Skipped)
     }
 
 
@@ -254,78 +266,83 @@ def _manifest(request: BuildRequest, source: Source, writer: SnapshotWriter, emb
 
 
 class _Reading:
-    """Brings the listed files into a writer, in the order of their paths: parsed, or copied from the previous snapshot."""
+    """Brings what was found into a writer, in the order of the paths: parsed, or copied from the previous snapshot.
+
+    Files are parsed while the next ones are still being found.
+    """
 
     def __init__(
         self,
-        request: BuildRequest,
-        listing: _Listing,
+        source: Source,
+        found: Iterable[Found],
         previous: SnapshotReader | None,
         writer: SnapshotWriter,
         pool: ParserPool,
         hooks: Hooks,
     ) -> None:
-        self._request = request
+        self._source = source
+        self._found = found
         self._writer = writer
         self._pool = pool
         self._hooks = hooks
         self._blobs = previous.blobs() if previous else {}
         self._known_skips = {path: (reason, blob) for path, reason, blob in previous.skipped() if blob} if previous else {}
-        self._unread = listing.skipped
-        self._files = listing.files
         self._done = 0
         self._to_copy: deque[SourceFile] = deque()
         self._being_parsed: deque[SourceFile] = deque()
+        self._unread: list[Skipped] = []
+        self._skipped: list[tuple[str, str, str]] = []
 
     def run(self) -> None:
-        for skipped in self._unread:
-            self._writer.add_skipped(skipped.path, skipped.reason)
-        to_parse = []
-        for file in self._files:
-            if self._is_known(file):
-                self._to_copy.append(file)
-            else:
-                to_parse.append(file)
-        self._pool.prepare(file.path for file in to_parse)
-        for record in self._pool.map(self._contents(to_parse), record_of):
+        for record in self._pool.map(self._contents(), record_of):
             self._take(self._being_parsed.popleft(), record)
         while self._to_copy:
             self._copy(self._to_copy.popleft())
+        for unread in self._unread:
+            self._writer.add_skipped(unread.path, unread.reason)
+        for skipped in self._skipped:
+            self._writer.add_skipped(*skipped)
 
     def _is_known(self, file: SourceFile) -> bool:
         return file.blob in (self._blobs.get(file.path), self._known_skips.get(file.path, ("", None))[1])
 
-    def _contents(self, files: Sequence[SourceFile]) -> Iterator[tuple[str, bytes]]:
+    def _contents(self) -> Iterator[tuple[str, bytes]]:
         """What the parsers read, noting which file each belongs to.
 
         A folder can change under us: a file that is not the one that was listed is left to the next run.
         """
-        for file in files:
-            try:
-                data = file.read()
-            except SourceError:
-                self._writer.add_skipped(file.path, "changed meanwhile")
+        for each in self._found:
+            if isinstance(each, Skipped):
+                self._unread.append(each)
                 self._step()
-                continue
-            self._being_parsed.append(file)
-            yield file.path, data
+            elif self._is_known(each):
+                self._to_copy.append(each)
+            else:
+                try:
+                    data = each.read()
+                except SourceError:
+                    self._skipped.append((each.path, "changed meanwhile", ""))
+                    self._step()
+                    continue
+                self._being_parsed.append(each)
+                yield each.path, data
 
     def _take(self, file: SourceFile, record: FileRecord | Skipped) -> None:
         while self._to_copy and self._to_copy[0].path < file.path:
             self._copy(self._to_copy.popleft())
         if isinstance(record, Skipped):
-            self._writer.add_skipped(file.path, record.reason, file.blob)
+            self._skipped.append((file.path, record.reason, file.blob))
         else:
             self._writer.add_file(file, record)
         self._step()
 
     def _copy(self, file: SourceFile) -> None:
         if file.path in self._known_skips:
-            self._writer.add_skipped(file.path, *self._known_skips[file.path])
+            self._skipped.append((file.path, *self._known_skips[file.path]))
         else:
             self._writer.copy_file(file.path)
         self._step()
 
     def _step(self) -> None:
         self._done += 1
-        self._hooks.step(Progress("parsing", self._done, len(self._files)))
+        self._hooks.step(Progress("parsing", self._done, self._source.listed))

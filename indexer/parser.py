@@ -18,6 +18,7 @@ MAX_LINE = 20_000
 MINIFIED_CHARACTERS = 5_000
 MINIFIED_MEAN = 300
 _MINIFIED_NAMES = (".min.js", ".min.css", ".min.mjs", ".js.map", ".css.map", ".bundle.js")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LFS = "version https://git-lfs.github.com/spec/"
 _HEAD_COMMENT = re.compile(r"(?:#!.*\n)?(?:[ \t]*(?:#|//|--|;|%).*\n|[ \t]*\n)+|\s*/\*[\s\S]*?\*/|\s*<!--[\s\S]*?-->")
 
@@ -31,7 +32,7 @@ def parse(
     Skipped: "empty" (nothing but blanks), "lfs pointer", "binary" (a NUL), "not text" (neither UTF-8 nor marked UTF-16),
     "minified" (lines that no person wrote).
     """
-    text = decode(data)
+    text = None if is_binary(data) else decode(data)
     if text is None:
         return Skipped(path, "binary" if b"\0" in data else "not text")
     if not text.strip():
@@ -87,9 +88,14 @@ def head_comment(text: str) -> str:
     return plain_comment(match[0]) if match else ""
 
 
+def is_binary(data: bytes) -> bool:
+    """Whether a NUL says, at the cost of looking for one, that this is no text."""
+    return b"\0" in data and not data.startswith(_UTF_16)
+
+
 def decode(data: bytes) -> str | None:
     """UTF-8 (with or without its mark) or marked UTF-16, line ends as "\\n"; None when it is not text."""
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:

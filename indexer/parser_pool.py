@@ -25,7 +25,7 @@ import os
 import select
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -33,8 +33,7 @@ from typing import Any, Self, TypeVar
 
 from indexer import parser_process
 from indexer.errors import IndexerError
-from indexer.languages import language_of
-from indexer.parser import parse
+from indexer.parser import is_binary, parse
 from indexer.parser_process import finished
 from indexer.secrets_baseline import Known
 from indexer.types import ParsedFile, Skipped
@@ -51,17 +50,17 @@ BATCH_FILES = 16
 BATCH_BYTES = 128 * 1024
 LEAST_BATCH_BYTES = 8 * 1024
 BATCHES_A_PROCESS = 3
-LARGE_BYTES = 48 * 1024
+LARGE_BYTES = 16 * 1024
 FILES_A_PROCESS = 24
 LOOK_AHEAD_FILES = 1024
+# So many are read, then it is seen to that no process waits for work.
+READ_TOGETHER = 32
 LOOK_AHEAD_BYTES = 32 * 1024 * 1024
 PIPE_BYTES = 1024 * 1024
 # How long a process may take to start: an interpreter and its imports, on a machine that is busy with other work.
 START_S = 60.0
 MAX_STILLBORN = 3
 PATIENCE = 10
-# A language of fewer files is compiled by the one process that comes upon it, while the other goes on.
-FILES_WORTH_PREPARING = 8
 _NOT_STARTED = "No parsing process can be started; the log says why."
 
 
@@ -167,15 +166,9 @@ class ParserPool:
         self.close()
 
     def start(self) -> None:
-        """Begin to start what processes are forked from, so that it gets ready while the files are still being listed."""
-        self.prepare(())
-
-    def prepare(self, paths: Iterable[str]) -> None:
-        """Have ready what the languages of these paths need, before the processes are started that parse them."""
-        found = Counter(language_of(path, "").name for path in paths)
-        worth_it = [name for name, files in found.most_common() if files >= FILES_WORTH_PREPARING]
-        with contextlib.suppress(OSError):  # starting a process tells what is wrong
-            parser_process.prepare(worth_it)
+        """Begin to start one process, so that it is ready when the first files have been read."""
+        with contextlib.suppress(IndexerError):  # whoever gives it files is told
+            self._idle_worker(1)
 
     def close(self) -> None:
         """End all processes at once, whatever they are doing."""
@@ -229,7 +222,7 @@ class _Run:
 
     def __iter__(self) -> Iterator[Any]:
         while True:
-            self._read_ahead()
+            more = self._read_ahead()
             self._hand_out()
             while self.due in self.done:
                 result = self.done.pop(self.due)
@@ -238,15 +231,22 @@ class _Run:
                 yield result
             if self.exhausted and not self.ahead_bytes:
                 return
-            self._collect()
+            self._collect(wait=not more)
 
-    def _read_ahead(self) -> None:
-        while not self.exhausted and len(self.ahead_bytes) < LOOK_AHEAD_FILES and self.bytes < LOOK_AHEAD_BYTES:
+    def _read_ahead(self) -> bool:
+        """Read the next few files; returns whether there may be more, and room for them."""
+        for _ in range(READ_TOGETHER):
+            if self.exhausted or len(self.ahead_bytes) >= LOOK_AHEAD_FILES or self.bytes >= LOOK_AHEAD_BYTES:
+                return False
             item = next(self.files, None)
             if item is None:
                 self.exhausted = True
-                return
+                return False
             index, (path, data) = item
+            if is_binary(data):  # which no process has to be sent for
+                self.done[index] = Skipped(path, "binary")
+                self.ahead_bytes[index] = 0
+                continue
             self.ahead_bytes[index] = len(data)
             self.bytes += len(data)
             task = _Task(index, path, data)
@@ -255,6 +255,7 @@ class _Run:
             else:
                 self.waiting.append(task)
             self.waiting_bytes += len(data)
+        return True
 
     def _hand_out(self) -> None:
         wanted = 1 + len(self.ahead_bytes) // FILES_A_PROCESS  # a handful of files is not worth two processes
@@ -278,11 +279,11 @@ class _Run:
         self.waiting_bytes -= size
         return batch
 
-    def _collect(self) -> None:
-        """Wait for results until the nearest deadline; take all that are there; end what is overdue."""
+    def _collect(self, *, wait: bool) -> None:
+        """Take all results that are there, after having waited for one until the nearest deadline; end what is overdue."""
         busy = [worker for worker in self.pool._workers if worker.tasks]
         now = time.monotonic()
-        timeout_s = min(map(self._overdue_at, busy), default=now) - now
+        timeout_s = min(map(self._overdue_at, busy), default=now) - now if wait else 0.0
         heard_from = _heard_from(busy, max(0.0, timeout_s))
         for worker in heard_from:
             self._take(worker)

@@ -44,16 +44,19 @@ class Source(ABC):
     """Files to index. A context manager.
 
     commit: the full id, or "" when the files are under no git or before the first commit. ref: the branch's name, or
-    the ref that was asked for, or "". dirty: the files differ from the commit's.
+    the ref that was asked for, or "". dirty: the files differ from the commit's. listed: how many paths `files` goes through,
+    known with the first that it gives.
     """
 
     commit: str = ""
     ref: str = ""
     dirty: bool = False
+    listed: int = 0
 
     @abstractmethod
     def files(self, max_bytes: int) -> Iterator[SourceFile | Skipped]:
-        """Every file, sorted by path. `SourceFile.read()` raises SourceError when the file is gone or has changed since."""
+        """Every file, by path, each looked at when it is its turn. `SourceFile.read()` raises SourceError when the file is gone
+        or has changed since."""
 
     @abstractmethod
     def close(self) -> None:
@@ -117,7 +120,9 @@ class FolderSource(Source):
         self._folder.close()
 
     def files(self, max_bytes: int) -> Iterator[SourceFile | Skipped]:
-        for raw, reason in self._kept():
+        kept = list(self._kept())
+        self.listed = len(kept)
+        for raw, reason in kept:
             path = _shown(raw)
             item = Skipped(path, reason) if reason else self._file(raw, path, max_bytes)
             if item:
@@ -196,10 +201,10 @@ class GitSource(Source):
         entries = sorted(git.tree_entries(self.repository, self._tree), key=lambda entry: entry.path)
         own = next((entry for entry in entries if entry.path == IGNORE_FILE.encode()), None)
         ignored = IgnoreRules(self._objects.read(own.blob) if own and not _reason(own.mode) and own.size >= 0 else b"")
-        for entry in entries:
+        kept = [entry for entry in entries if not ignored.ignore(os.fsdecode(entry.path))]
+        self.listed = len(kept)
+        for entry in kept:
             path = _shown(entry.path)
-            if ignored.ignore(os.fsdecode(entry.path)):
-                continue
             if reason := _reason(entry.mode) or _size_reason(entry.size, max_bytes):
                 yield Skipped(path, reason)
             else:

@@ -158,7 +158,10 @@ def test_a_folder_that_became_empty_keeps_its_last_snapshot(bench):
 
 
 def test_a_file_that_changes_or_goes_while_the_folder_is_read_is_left_to_the_next_run(bench, monkeypatch):
+    bench.build()
     monkeypatch.setattr("indexer.source.KEPT_BYTES", 0)
+    for name in ("greetings.py", "README.md"):
+        (bench.source / name).write_text("changed = False\n")
 
     def meddle(progress: Progress) -> None:
         if progress == Progress("reading", 3, 0):
