@@ -11,7 +11,7 @@ model hears of it too. Free what you hold in `finally`; write nothing more.
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +93,10 @@ class AnswerLog:
     Not for use from another thread than the event loop's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, paced: bool = False) -> None:
+        """paced: there is a writer, which calls `wake`."""
+        self._paced = paced
+        self._woken = asyncio.Event()
         self._told = AnswerSoFar()
         self._pending: list[tuple[str, dict[str, Any]]] = []
         self._bodies: dict[str, bytes] = {}
@@ -129,6 +132,13 @@ class AnswerLog:
         await self.append("prompt", payload)
         self._bodies[payload["sha256"]] = body
 
+    async def rest(self) -> None:
+        """Until the writer is about to write this log. Worth a call after a piece of text, before the next is read: what a read
+        costs hardly depends on how much it brings, and nobody sees a text before it is written."""
+        if self._paced:
+            self._woken.clear()
+            await self._woken.wait()
+
     async def check(self) -> None:
         """Raise AnswerCancelled or LeaseLost when this answer should stop. Worth a call before anything that takes long."""
         if self._stopped_by is not None:
@@ -148,6 +158,10 @@ class AnswerLog:
         """From now on every method for answering raises `reason`. The first reason stays."""
         self._stopped_by = self._stopped_by or reason
 
+    def wake(self) -> None:
+        """End the task's `rest`: a write comes."""
+        self._woken.set()
+
     def add(self, kind: str, payload: Mapping[str, Any]) -> None:
         """`append` without asking whether the answer should stop."""
         if kind not in KINDS:
@@ -155,7 +169,6 @@ class AnswerLog:
         if self._told.finished:
             raise ValueError(f"the log has ended with {self._told.finished!r}, {kind!r} can't follow")
         clean = storable(payload)
-        json.dumps(clean, allow_nan=False)
         self._told.apply(kind, clean)
         if kind == "delta" and self._pending and self._pending[-1][0] == "delta":
             clean = {"text": self._pending.pop()[1]["text"] + clean["text"]}

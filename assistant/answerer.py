@@ -4,8 +4,10 @@ Three loops on one event loop, and one thread for the database:
 
 * the claimer takes queued answers, and those whose worker was lost, as long as there is room;
 * each answer runs in a task of its own, which only appends to its AnswerLog;
-* the writer takes what all the logs have got, every `WRITE_EVERY_S`, and writes it in one transaction, which also renews
-  the leases and tells which answers are lost or asked to stop. Where no token flows it only looks.
+* the writer takes what the logs have got, every `WRITE_EVERY_S`, and writes it in one transaction, which also renews the
+  leases and tells which answers are lost or asked to stop. Where no token flows it only looks. A crowd takes turns, so that
+  nobody's text waits until everybody's has been read and written. Right before its turn an answer is woken to read what its
+  model server has sent meanwhile.
 
 A lost or stopped answer's task is cancelled, so that it hears of it wherever it waits; its log raises besides. An answer
 that is lost writes nothing more. A database that doesn't answer delays all this, and the logs collect meanwhile; leases may
@@ -18,7 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -44,8 +48,11 @@ T = TypeVar("T")
 AnswerQuestion = Callable[[AnswerJob, AnswerLog], Awaitable[None]]
 
 CLAIM_EVERY_S = 0.1
+SHORTEST_PAUSE_S = 0.005
 WRITE_EVERY_S = 0.05
 """Twenty writes a second read as a steady stream, and keep one SQLite writer far from busy."""
+WRITTEN_TOGETHER = 40
+"""With more answers than that each write is for some of them, and each answer is written somewhat less often."""
 LOOK_EVERY_S = 0.2
 """How soon a Stop is noticed while no token flows."""
 CLOSE_WITHIN_S = 2.0
@@ -111,6 +118,7 @@ class Answerer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._announcer = Announcer()
+        self._turn: deque[UUID] = deque()
         self._database = ThreadPoolExecutor(1, "answers-database")
         self._looked_at = float("-inf")
 
@@ -122,24 +130,25 @@ class Answerer:
         announcing = asyncio.create_task(self._announcer.run())
         try:
             async with asyncio.TaskGroup() as loops:
-                loops.create_task(self._repeat(self._claim, CLAIM_EVERY_S))
-                loops.create_task(self._repeat(self._write, WRITE_EVERY_S))
+                loops.create_task(self._repeat(self._claim, lambda: CLAIM_EVERY_S))
+                loops.create_task(self._repeat(self._write, lambda: WRITE_EVERY_S / self._turns))
         finally:
             await self._hand_over()
             announcing.cancel()
             await self._in_database(_close_connection)
             self._database.shutdown()
 
-    async def _repeat(self, step: Callable[[], Awaitable[None]], every_s: float) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[None]], every_s: Callable[[], float]) -> None:
         """`step`, every so often, until the worker stops; a database that doesn't answer is waited for."""
         while not self._stopping.is_set():
-            pause_s = every_s
+            began = time.monotonic()
             try:
                 await step()
+                rest_s = every_s() - (time.monotonic() - began)
             except UNAVAILABLE as error:
                 logger.warning("the database doesn't answer: %s", error)
-                pause_s = DATABASE_PAUSE_S
-            await self._pause(pause_s)
+                rest_s = DATABASE_PAUSE_S
+            await self._pause(max(rest_s, SHORTEST_PAUSE_S))
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -163,7 +172,7 @@ class Answerer:
 
     def _begin(self, claim: Claim, job: AnswerJob) -> None:
         logger.info("answer %s: claimed, attempt %d", job.answer_id, job.attempt)
-        log = AnswerLog()
+        log = AnswerLog(paced=True)
         task = asyncio.ensure_future(self._answer_question(job, log))
         running = Running(claim.token, claim.conversation, job, log, task, claim.seq, time.monotonic())
         self._running[claim.token] = running
@@ -182,15 +191,32 @@ class Answerer:
 
     # --- writing ---
 
+    @property
+    def _turns(self) -> int:
+        return max(1, math.ceil(len(self._running) / WRITTEN_TOGETHER))
+
     async def _write(self) -> None:
         """Write what has come, or only look whether somebody wants something of us, when it is time for either."""
+        turn = await self._woken()
         now, renew_after_s = time.monotonic(), settings.ANSWER_LEASE_S / 3
-        due = [r for r in self._running.values() if r.has_something_to_write or now - r.renewed_at > renew_after_s]
+        due = [r for r in turn if r.has_something_to_write or now - r.renewed_at > renew_after_s]
         if due:
             await self._write_all(due)
         elif self._running and now - self._looked_at > LOOK_EVERY_S:
             self._looked_at = now
             self._heed(await self._in_database(leases.look, tuple(self._running)))
+
+    async def _woken(self) -> list[Running]:
+        """The answers whose turn it is, once each has read what has come for it."""
+        if not self._turn:
+            self._turn.extend(self._running)
+        size = math.ceil(len(self._running) / self._turns)
+        tokens = [self._turn.popleft() for _ in range(min(size, len(self._turn)))]
+        turn = [self._running[token] for token in tokens if token in self._running]
+        for running in turn:
+            running.log.wake()
+        await asyncio.sleep(0)  # the woken go on, as far as they can without waiting for something else
+        return turn
 
     async def _write_all(self, due: Sequence[Running]) -> None:
         try:

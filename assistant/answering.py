@@ -190,6 +190,8 @@ async def _write(story: Story, model: OpenAIChatModel, limits: Limits, moderatio
             elif not await writing.take(part):
                 await writing.finish(Finished("length", prompt.tokens))
                 break
+            else:
+                await story.log.rest()
     await story.completed(model.info.name, *writing.outcome())
 
 

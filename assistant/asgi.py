@@ -15,6 +15,8 @@ import warnings
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators", category=Warning)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
+# Its threads come and go, and each would connect anew; the other processes keep a connection or two for themselves.
+os.environ.setdefault("SEXTANT_DATABASE_POOL", "8")
 
 from django.core.asgi import get_asgi_application
 
@@ -28,6 +30,7 @@ from django.urls import path
 
 from assistant.checks import TAG
 from assistant.consumers import ConversationConsumer
+from assistant.interpreter import settle
 from assistant.sign_in import SocketSignIn
 
 if problems := run_checks(tags=[TAG]):
@@ -38,3 +41,5 @@ sockets = URLRouter([path("ws/", ConversationConsumer.as_asgi())])
 application = ProtocolTypeRouter(
     {"http": pages, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(SocketSignIn(sockets)))}
 )
+
+settle()

@@ -25,10 +25,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
+import aiohttp
 import httpx
-from httpx_sse import EventSource, ServerSentEvent, SSEError
+from httpx_aiohttp import AiohttpTransport
 
 from assistant.errors import (
     ContextOverflow,
@@ -40,6 +41,7 @@ from assistant.errors import (
     NotServed,
     StreamBroken,
 )
+from assistant.event_stream import MEDIA_TYPE, EventReader, ServerSentEvent
 from assistant.token_counter import TokenCounter
 
 logger = logging.getLogger(__name__)
@@ -138,9 +140,10 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of the answer."""
+    """A piece of the answer. pieces: in how many the server sent it, mostly a token each."""
 
     text: str
+    pieces: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +204,17 @@ class OpenAIChatModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamPart, None]:
         reading = _Reading(self.endpoint, self._timeouts)
-        async with self._open(request.body, reading) as source, aclosing(source.aiter_sse()) as events:
-            while not reading.done and (event := await self._next(events, reading)) is not None:
-                for part in reading.take(event):
-                    yield part
+        async with self._open(request.body, reading) as response:
+            chunks = cast(AsyncGenerator[bytes, None], response.aiter_bytes())
+            async with aclosing(chunks):
+                while not reading.done and (chunk := await self._next(chunks, reading)) is not None:
+                    for part in reading.take(chunk):
+                        yield part
         yield reading.finished()
 
     @asynccontextmanager
-    async def _open(self, body: bytes, reading: _Reading) -> AsyncIterator[EventSource]:
-        """The response's events. Leaving the context closes the connection, read to its end or not."""
+    async def _open(self, body: bytes, reading: _Reading) -> AsyncIterator[httpx.Response]:
+        """The response, which is a stream of events. Leaving the context closes the connection, read to its end or not."""
         timeout = httpx.Timeout(None, connect=self._timeouts.connect_s)
         url = self.endpoint.url + "/v1/chat/completions"
         headers = {**self.endpoint.headers, "Content-Type": "application/json"}
@@ -220,7 +225,11 @@ class OpenAIChatModel:
         try:
             if response.is_error:
                 raise await self._refused(response)
-            yield EventSource(response)
+            if MEDIA_TYPE not in response.headers.get("content-type", ""):
+                raise ModelRejected(
+                    f"{self.endpoint.url} answers, but not with a stream; check that it serves chat completions."
+                )
+            yield response
         finally:
             await response.aclose()
 
@@ -235,12 +244,12 @@ class OpenAIChatModel:
                 return error
         return refusal(self.endpoint, response)
 
-    async def _next(self, events: AsyncGenerator[ServerSentEvent, None], reading: _Reading) -> ServerSentEvent | None:
-        """None at the end of the connection."""
+    async def _next(self, chunks: AsyncGenerator[bytes, None], reading: _Reading) -> bytes | None:
+        """Whatever has come. None at the end of the connection."""
         with _transport_errors(self.endpoint, streaming=True), reading.deadline() as wait_s:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with an event.
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with a chunk.
             async with asyncio.timeout(wait_s):
-                return await anext(events, None)
+                return await anext(chunks, None)
 
 
 class _Reading:
@@ -250,6 +259,7 @@ class _Reading:
         self.done = False
         self._endpoint, self._timeouts = endpoint, timeouts
         self._first_due = time.monotonic() + timeouts.first_token_s
+        self._events = EventReader()
         self._began = False
         self._finish_reason = ""
         self._usage: dict[str, Any] = {}
@@ -269,28 +279,37 @@ class _Reading:
                 )
             raise ModelTimeout(sentence) from None
 
-    def take(self, event: ServerSentEvent) -> list[StreamPart]:
-        """The parts in one event. Raises StreamBroken for an error event, or one that isn't JSON."""
+    def take(self, chunk: bytes) -> Iterator[StreamPart]:
+        """The parts that are complete, neighbouring text as one. Raises StreamBroken after them for an error event, or one
+        that isn't JSON."""
+        texts: list[str] = []
+        try:
+            for event in self._events.feed(chunk):
+                delta = self._delta(event)
+                if delta.get("reasoning") or delta.get("reasoning_content"):
+                    self._began = True
+                    yield Reasoning()
+                if delta.get("content"):
+                    self._began = True
+                    texts.append(delta["content"])
+        except ModelError:
+            if texts:
+                yield Text("".join(texts), len(texts))
+            raise
+        if texts:
+            yield Text("".join(texts), len(texts))
+
+    def _delta(self, event: ServerSentEvent) -> Mapping[str, Any]:
         if event.data == "[DONE]":
             self.done = True
-            return []
+            return {}
         data = _json_or_none(event.data)
         if event.event == "error" or not isinstance(data, dict) or "error" in data:
             raise _broken(self._endpoint, f"an error in the middle of the answer ({_error_text(data) or event.data[:200]})")
         self._usage = data.get("usage") or self._usage
-        choices = data.get("choices") or []
-        return self._take_choice(choices[0]) if choices else []
-
-    def _take_choice(self, choice: Mapping[str, Any]) -> list[StreamPart]:
-        delta = choice.get("delta") or {}
-        self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        parts: list[StreamPart] = []
-        if delta.get("reasoning") or delta.get("reasoning_content"):
-            parts.append(Reasoning())
-        if delta.get("content"):
-            parts.append(Text(delta["content"]))
-        self._began = self._began or bool(parts)
-        return parts
+        choices = data.get("choices") or [{}]
+        self._finish_reason = choices[0].get("finish_reason") or self._finish_reason
+        return choices[0].get("delta") or {}
 
     def finished(self) -> Finished:
         """Raises StreamBroken unless the stream was complete."""
@@ -308,7 +327,10 @@ class _Reading:
 async def http_client(timeouts: Timeouts) -> AsyncIterator[httpx.AsyncClient]:
     """A client for one answer, or for one poller. A prompt goes where the settings say: no redirect or proxy is followed."""
     timeout = httpx.Timeout(timeouts.metadata_s, connect=timeouts.connect_s)
-    async with httpx.AsyncClient(timeout=timeout, verify=_tls(), trust_env=False) as client:
+    # Let go of before the server does, which for uvicorn, and so vLLM, is after 5 s.
+    limits = httpx.Limits(keepalive_expiry=3.0)
+    transport = AiohttpTransport(verify=_tls(), trust_env=False, limits=limits)
+    async with httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False) as client:
         yield client
 
 
@@ -457,22 +479,27 @@ def _transport_errors(endpoint: Endpoint, streaming: bool = False) -> Iterator[N
     """httpx's errors as ours. streaming: the answer had begun, so whoever was reached is not unreachable but broken."""
     try:
         yield
-    except SSEError:
-        raise ModelRejected(f"{endpoint.url} answers, but not with a stream; check that it serves chat completions.") from None
-    except httpx.ConnectTimeout:
+    except httpx.ConnectTimeout as error:
+        # httpx-aiohttp says this of every connection that fails; aiohttp knows better.
+        if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+            raise ModelUnreachable(_cannot_connect(endpoint, error)) from None
+        if not isinstance(error.__cause__, TimeoutError):
+            raise _connection_broke(endpoint, streaming) from error
         raise ModelUnreachable(f"Nothing answers at {endpoint.url}; check its address and the network between.") from None
     except httpx.TimeoutException:
         raise ModelTimeout(f"The model server at {endpoint.url} does not answer; it may be overloaded, try again.") from None
-    except httpx.ConnectError as error:
-        raise ModelUnreachable(_cannot_connect(endpoint, error)) from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise ModelRejected(
             f"{endpoint.url!r} is no URL of a model server; it has to begin with http:// or https://."
         ) from None
     except httpx.RequestError as error:
-        if streaming:
-            raise _broken(endpoint, "the connection broke in the middle of the answer") from error
-        raise ModelUnreachable(f"The model server at {endpoint.url} closed the connection; check that it runs.") from error
+        raise _connection_broke(endpoint, streaming) from error
+
+
+def _connection_broke(endpoint: Endpoint, streaming: bool) -> ModelError:
+    if streaming:
+        return _broken(endpoint, "the connection broke in the middle of the answer")
+    return ModelUnreachable(f"The model server at {endpoint.url} closed the connection; check that it runs.")
 
 
 def _cannot_connect(endpoint: Endpoint, error: BaseException) -> str:
@@ -480,7 +507,7 @@ def _cannot_connect(endpoint: Endpoint, error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, socket.gaierror):
             return f"The host of {endpoint.url} is unknown; check the model server's address."
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             return (
                 f"The certificate of {endpoint.url} is not accepted ({cause.reason}); check the address, or add the authority."
             )

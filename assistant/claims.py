@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
@@ -62,7 +63,7 @@ def found_in(prose: str, evidence: Evidence) -> tuple[Found, ...]:
 
 def quoted_in(prose: str, evidence: Evidence) -> Found | None:
     """The longest run of words that stands in the passage too, whatever is between the words, if it is long enough."""
-    words = plain_words(MARK.sub(" ", prose))
+    words = _words_of(prose)
     if not any(f" {' '.join(run)} " in evidence.plain for run in _runs(words, evidence)):
         return None
     places = list(WORD.finditer(evidence.text))
@@ -72,11 +73,16 @@ def quoted_in(prose: str, evidence: Evidence) -> Found | None:
     return Found(quote, evidence.start_line + evidence.text.count("\n", 0, first.start()))
 
 
+@functools.lru_cache(maxsize=1000)
+def _words_of(prose: str) -> tuple[str, ...]:
+    return tuple(plain_words(MARK.sub(" ", prose)))
+
+
 def _runs(words: Sequence[str], evidence: Evidence) -> Iterator[Sequence[str]]:
-    """The runs of QUOTED_WORDS whose words are all in the passage, wherever: only they can stand in it."""
+    """The runs of QUOTED_WORDS whose words are all in the passage, if only within others: only they can stand in it."""
     there = 0
     for end, word in enumerate(words, 1):
-        there = there + 1 if word in evidence.lower_words else 0
+        there = there + 1 if word in evidence.lower else 0
         if there >= QUOTED_WORDS:
             yield words[end - QUOTED_WORDS : end]
 

@@ -35,8 +35,8 @@ class Evidence:
         return tuple(IDENTIFIER.findall(self.symbol))
 
     @functools.cached_property
-    def lower_words(self) -> frozenset[str]:
-        return frozenset(word.lower() for word in self.line_of_word)
+    def lower(self) -> str:
+        return self.text.lower()
 
     @functools.cached_property
     def plain(self) -> str:

@@ -22,6 +22,7 @@ from django.db import Error as DatabaseError
 
 from assistant import conversations, messages
 from assistant.errors import BadRequest
+from assistant.events import as_sent
 from assistant.follower import ConversationGone, Follower
 from assistant.messages import Ask, Message, Open, Retry, Stop
 from assistant.notices import tell
@@ -119,7 +120,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             return
         try:
             async for message in self._follower.news():
-                await self._send(message)
+                await self._send_text(message)
         except ConversationGone:
             await self._leave()
             await self._refuse(NO_CONVERSATION, None)
@@ -140,7 +141,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             case Retry():
                 await self._asked(await self._in_database(conversations.retry, message))
             case Stop():
-                await tell(await self._in_database(conversations.stop, message.answer))
+                await tell({await self._in_database(conversations.stop, message.answer): ()})
             case Open():
                 await self._open(message)
 
@@ -154,7 +155,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         )
         if self._follower is None or self._follower.conversation != asked.conversation:
             await self._follow(asked.conversation, {})
-        await tell(asked.conversation)
+        await tell({asked.conversation: ()})
 
     async def _open(self, message: Open) -> None:
         follower = await self._follow(message.conversation, dict(message.seen))
@@ -162,7 +163,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             async for opened in follower.opened():
                 found = True
-                await self._send(opened)
+                await self._send_text(opened)
             if not found:
                 raise BadRequest(NO_CONVERSATION)
         except (BadRequest, DatabaseError):
@@ -184,7 +185,10 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._send({"type": "error", "message": message, "answer": answer})
 
     async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(as_sent(message))
+
+    async def _send_text(self, message: str) -> None:
         try:
-            await self.send(text_data=json.dumps(message, separators=(",", ":")))
+            await self.send(text_data=message)
         except OSError as error:
             raise PageGone from error

@@ -14,6 +14,7 @@ answers into one transaction about every 50 ms, and renews their leases in it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,14 @@ class Event:
     def as_json(self) -> dict[str, Any]:
         """The `event` message of the protocol."""
         return {"type": "event", "answer": str(self.answer), "seq": self.seq, "kind": self.kind, "payload": self.payload}
+
+    def message(self) -> str:
+        return as_sent(self.as_json())
+
+
+def as_sent(message: Mapping[str, Any]) -> str:
+    """A message of docs/protocol.md as it goes over the WebSocket."""
+    return json.dumps(message, separators=(",", ":"))
 
 
 class AnswerSoFar:
@@ -117,16 +126,26 @@ def so_far(events: Iterable[Event]) -> AnswerSoFar:
 
 
 def storable(value: Any) -> Any:
-    """`value` with every character that a database refuses (NUL, lone surrogates) replaced by U+FFFD, one for one.
+    """`value` with every character that a database refuses (NUL, lone surrogates) replaced by U+FFFD, one for one; itself where
+    there is none. ValueError or TypeError when it isn't JSON.
 
     One for one, because citations count code points of the text.
     """
+    written = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        return _cleaned(value)
+    return _cleaned(value) if "\\u0000" in written else value
+
+
+def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return _storable_text(value)
     if isinstance(value, Mapping):
-        return {_storable_text(str(key)): storable(item) for key, item in value.items()}
+        return {_storable_text(str(key)): _cleaned(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(item) for item in value]
+        return [_cleaned(item) for item in value]
     return value
 
 

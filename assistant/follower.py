@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
 from assistant import events
-from assistant.events import Event
+from assistant.events import Event, as_sent
 from assistant.models import Answer, Conversation
 from assistant.notices import Subscription
 
@@ -31,6 +31,8 @@ POLL_RUNNING_S = 0.1
 """Without notices, while an answer runs: a tenth of a second reads as a steady stream."""
 POLL_IDLE_S = 1.0
 """Covers lost notices, and questions asked in another tab."""
+POLL_LIVE_S = 5.0
+"""While notices come one after the other: for who has lost the right to read on."""
 POLL_BROKEN_S = 2.0
 """While the database doesn't answer."""
 PAGE = 500
@@ -80,11 +82,10 @@ class Position:
     def __init__(self, seen: Mapping[UUID, int]) -> None:
         self.seen = dict(seen)
 
-    def reached_by(self, messages: Sequence[Mapping[str, Any]], known: Collection[UUID]) -> bool:
-        """Whether these `event` messages, in this order, lead on from here without a gap, and are about known answers."""
+    def reached_by(self, written: Iterable[tuple[UUID, int]], known: Collection[UUID]) -> bool:
+        """Whether these events (answer, seq), in this order, lead on from here without a gap, and are of known answers."""
         reached = dict(self.seen)
-        for message in messages:
-            answer, seq = UUID(message["answer"]), message["seq"]
+        for answer, seq in written:
             if answer not in known or seq > reached.get(answer, 0) + 1:
                 return False
             reached[answer] = max(reached.get(answer, 0), seq)
@@ -99,7 +100,10 @@ class Position:
 
 
 class Follower:
-    """Use: `await start()`, then `async for message in news()` whenever `woken` is set or `interval_s` has passed."""
+    """Use: `await start()`, then `async for message in news()` whenever `woken` is set or `interval_s` has passed.
+
+    Messages are JSON, as they are sent.
+    """
 
     def __init__(self, user: Any, conversation: UUID, seen: Mapping[UUID, int], woken: asyncio.Event) -> None:
         self.conversation = conversation
@@ -125,31 +129,34 @@ class Follower:
             return POLL_BROKEN_S
         return POLL_RUNNING_S if self._running and not self._notices.live else POLL_IDLE_S
 
-    async def opened(self) -> AsyncIterator[dict[str, Any]]:
+    async def opened(self) -> AsyncIterator[str]:
         """`opened`, and every event after what was seen. Yields nothing when there is no such conversation."""
         found = await self._look()
         if found is None:
             return
         self._known = {answer.pk for answer in found.answers}
         conversation = found.conversation
-        yield {
-            "type": "opened",
-            "conversation": {
-                "id": str(conversation.pk),
-                "title": conversation.title,
-                "repository": conversation.repository.name,
-            },
-            "answers": [answer_json(answer) for answer in found.answers],
-        }
+        yield as_sent(
+            {
+                "type": "opened",
+                "conversation": {
+                    "id": str(conversation.pk),
+                    "title": conversation.title,
+                    "repository": conversation.repository.name,
+                },
+                "answers": [answer_json(answer) for answer in found.answers],
+            }
+        )
         async for message in self._from_database(found):
             yield message
 
-    async def news(self) -> AsyncIterator[dict[str, Any]]:
+    async def news(self) -> AsyncIterator[str]:
         """What has come since the last time. Raises ConversationGone."""
         notices = self._notices.take()
-        if notices and self._position.reached_by(notices, self._known) and not self._is_due:
-            for message in notices:
-                if self._position.advance(UUID(message["answer"]), message["seq"]):
+        written = ((notice.answer, notice.seq) for notice in notices)
+        if notices and self._position.reached_by(written, self._known) and not self._is_due:
+            for answer, seq, message in notices:
+                if self._position.advance(answer, seq):
                     yield message
             return
         try:
@@ -166,7 +173,7 @@ class Follower:
     @property
     def _is_due(self) -> bool:
         """Whether it is time to ask the database even though notices come."""
-        return time.monotonic() - self._looked_at > POLL_IDLE_S
+        return time.monotonic() - self._looked_at > (POLL_LIVE_S if self._notices.live else POLL_IDLE_S)
 
     async def _look(self) -> Look | None:
         found: Look | None = await database_sync_to_async(look, thread_sensitive=False)(
@@ -175,15 +182,15 @@ class Follower:
         self._looked_at, self._broken = time.monotonic(), False
         return found
 
-    async def _from_database(self, found: Look | None) -> AsyncIterator[dict[str, Any]]:
+    async def _from_database(self, found: Look | None) -> AsyncIterator[str]:
         """What `found` brings, and then all that follows it: each answer before the first of its events."""
         while found is not None:
             self._running = any(answer.state not in Answer.FINAL_STATES for answer in found.answers)
             for answer in found.answers:
                 if answer.pk not in self._known:
                     self._known.add(answer.pk)
-                    yield {"type": "answer", "conversation": str(self.conversation), "answer": answer_json(answer)}
+                    yield as_sent({"type": "answer", "conversation": str(self.conversation), "answer": answer_json(answer)})
             for event in found.events:
                 self._position.advance(event.answer, event.seq)
-                yield event.as_json()
+                yield event.message()
             found = await self._look() if len(found.events) == PAGE else None

@@ -29,7 +29,8 @@ def in_reading_order(passages: Sequence[Passage], question: str, about: str) -> 
     return sorted(passages, key=tells_less)
 
 
-_WORD = re.compile(r"[A-Za-z]{3,}")
+# `getUserName` is three words.
+_WORD = re.compile(r"[A-Z]+[a-z]*|[a-z]+")
 _IMPORT = re.compile(r"\s*(?:import\b|from\s+\S+\s+import\b|#\s*include\b|using\s+[\w.:]+;|use\s+[\w:\\]+|require\b|package\b)")
 
 
@@ -57,8 +58,8 @@ def _names(lines: Sequence[str], question: str, enough: int) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    """The beginnings of its words, `getUserName` being three: "signed" and "signature" are alike."""
-    return {word.lower()[:5] for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))}
+    """The beginnings of its words of three letters and more: "signed" and "signature" are alike."""
+    return {word.lower()[:5] for word in _WORD.findall(text) if len(word) > 2}
 
 
 def best_lines(lines: Sequence[str], costs: Sequence[int], scores: Sequence[float], budget: int) -> tuple[int, int]:

@@ -42,6 +42,9 @@ class Sentence:
     marks: tuple[Mark, ...]
 
 
+REST_OF_WORD = re.compile(r"[A-Za-z0-9]+")
+
+
 class Scanner:
     """Reads an answer character by character; yields a Mark where one closes and a Sentence where one ends.
 
@@ -66,11 +69,28 @@ class Scanner:
         self._opens_fence = ""
 
     def feed(self, text: str) -> Iterator[Mark | Sentence]:
-        for character in text:
+        at = 0
+        while at < len(text):
+            character = text[at]
             yield from self._newline() if character == "\n" else self._character(character)
             self._text.append(character)
+            at += 1
             if character == "\n":
                 self._new_line()
+            elif self._is_inside_word(character) and (rest := REST_OF_WORD.match(text, at)):
+                self._text += rest[0]
+                at = rest.end()
+
+    def _is_inside_word(self, character: str) -> bool:
+        """Whether a letter or digit that comes next changes nothing: only what ends a word, or comes after it, can."""
+        return (
+            character.isascii()
+            and character.isalnum()
+            and self._bracket is None
+            and self._closed is None
+            and self._ended is None
+            and not self._opens_fence
+        )
 
     def finish(self) -> Iterator[Mark | Sentence]:
         """The text has ended, which ends its last line."""

@@ -73,6 +73,7 @@ try:
     SECRET_KEY = env.str("SECRET_KEY", default="") or local_secret_key(DATA_DIR)
     LOG_LEVEL = env.str("LOG_LEVEL", default="INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR"))
     DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'sextant.sqlite3'}")
+    DATABASE_POOL = env.int("DATABASE_POOL", default=0, validate=_not_negative)
     REDIS_URL = env.str("REDIS_URL", default="", validate=_redis_url)
 
     # --- model servers --------------------------------------------------------------------------------------------------
@@ -179,6 +180,11 @@ TEMPLATES = [
 ]
 
 
+def _pool() -> dict[str, Any]:
+    """Waiting for a connection no longer than a reader would for "the database doesn't answer"."""
+    return {"pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5}} if DATABASE_POOL else {}
+
+
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite" and parts.path.strip("/"):
@@ -202,7 +208,7 @@ def _database(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            "OPTIONS": dict(parse_qsl(parts.query)),
+            "OPTIONS": {**dict(parse_qsl(parts.query)), **_pool()},
             "CONN_HEALTH_CHECKS": True,
         }
     sys.exit("Sextant can't start: SEXTANT_DATABASE_URL must be sqlite:///PATH or postgresql://….")

@@ -59,7 +59,7 @@ class Writing:
         text = part.text if self._pieces else self._opened(part.text)
         if not text:
             return True
-        await self._count()
+        await self._count(part.pieces)
         await self._log.delta(text)
         await self._tell(self._reader.feed(text))
         return not self._circles.closes(text)
@@ -69,13 +69,13 @@ class Writing:
         text = text.lstrip()
         return f" {text}" if text and self._begun and not self._begun[-1].isspace() else text
 
-    async def _count(self) -> None:
+    async def _count(self, pieces: int) -> None:
         self._last = time.monotonic()
-        self._pieces += 1
-        if self._pieces == 1:
+        if not self._pieces:
             self._first = self._last
             self._story.first_token_ms = self._story.elapsed_ms()
             await self._story.status("generating", "The model writes.")
+        self._pieces += pieces
 
     async def finish(self, finished: Finished) -> None:
         """Raises StreamBroken when there is no text at all."""

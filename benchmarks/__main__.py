@@ -1,13 +1,15 @@
 """python -m benchmarks [--dataset DIR --sources DIR] [--semble PYTHON] [--large FOLDER]: every benchmark, without choosing.
 
-Embedding, packing, indexing and search speed are measured on this project's own indexer, the latter two where there are sources
-on those; retrieval needs a dataset and its sources, and scale a large folder: they are left out without them. What else the
-options of a single benchmark allow is told by `python -m benchmarks.NAME --help`.
+Embedding, packing, indexing and search speed are measured on this project's own indexer, the latter two where there are
+sources on those; streams run over PostgreSQL and Redis where the latter is installed; retrieval needs a dataset and its
+sources, and scale a large folder: they are left out without them. What else the options of a single benchmark allow is told by
+`python -m benchmarks.NAME --help`.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +34,8 @@ def main() -> int:
     failed |= run("search_speed", *names, *dataset)
     failed |= run("packing", str(OWN_SOURCE))
     failed |= run("relay", "--questions", "5", "--together", "50")
+    over = [] if shutil.which("redis-server") else ["--sqlite"]
+    failed |= run("streams", "--answers", "50", "--tokens", "600", "--ramp", "10", *over)
     if options.large:
         failed |= run("scale", str(options.large))
     else:

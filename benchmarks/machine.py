@@ -37,8 +37,13 @@ def cpu_seconds() -> tuple[float, float]:
     others = ended.ru_utime + ended.ru_stime
     for process in descendants(os.getpid()):
         try:
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            others += process_seconds(process)
         except OSError:
             continue  # gone meanwhile: the next look counts it among the ended
-        others += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return time.process_time(), others
+
+
+def process_seconds(process: int) -> float:
+    """User and system time of a process and of those it has waited for. OSError where there is none such. Linux only."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

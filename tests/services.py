@@ -31,7 +31,7 @@ def main(command: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     with ExitStack() as stack:
-        folder = stack.enter_context(_readable_folder())
+        folder = stack.enter_context(readable_folder())
         redis_url = stack.enter_context(redis(folder))
         database_url = stack.enter_context(postgresql(folder))
         return run(command, {"SEXTANT_REDIS_URL": redis_url, "SEXTANT_DATABASE_URL": database_url})
@@ -52,7 +52,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _readable_folder() -> Iterator[Path]:
+def readable_folder() -> Iterator[Path]:
     """A temporary folder that another user may enter."""
     with tempfile.TemporaryDirectory(prefix="sextant-services-") as name:
         Path(name).chmod(0o755)
@@ -126,7 +126,7 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"{process.args[0]} doesn't start: {log.read_text()[-2000:]}")  # type: ignore[index]
+                sys.exit(f"{log.stem} doesn't start: {log.read_text()[-2000:]}")
             time.sleep(0.05)
 
 

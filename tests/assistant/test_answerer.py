@@ -11,7 +11,7 @@ import pytest
 from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 
-from assistant import conversations, events, leases
+from assistant import answerer, conversations, events, leases
 from assistant.answer_log import AnswerJob, AnswerLog
 from assistant.answerer import Answerer
 from assistant.errors import LeaseLost
@@ -25,11 +25,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.event_log]
 
 
 @asynccontextmanager
-async def working(answerer=None) -> AsyncIterator[Answerer]:
-    answerer = answerer or Answerer(scripted_answer)
-    running = asyncio.create_task(answerer.run())
-    yield answerer
-    answerer.stop()
+async def working(worker=None) -> AsyncIterator[Answerer]:
+    worker = worker or Answerer(scripted_answer)
+    running = asyncio.create_task(worker.run())
+    yield worker
+    worker.stop()
     await asyncio.wait_for(running, 20)
 
 
@@ -95,6 +95,39 @@ async def test_words_that_come_quickly_share_events(ask_question):
         log = await until_ended(answer)
     assert so_far(log).text == counted(100)
     assert sum(event.kind == "delta" for event in log) < 90
+
+
+async def test_what_follows_a_text_is_read_right_before_the_next_write(ask_question):
+    """So each is a write of its own, and doesn't lie about until the one before is written; the first may have waited."""
+
+    async def reading(job: AnswerJob, log: AnswerLog) -> None:
+        for text in "abcde":
+            await log.delta(text)
+            await log.rest()
+        await log.append("completed", {"model": "script", "finish_reason": "stop"})
+
+    answer = await in_database(ask_question)
+    async with working(Answerer(reading)):
+        log = await until_ended(answer)
+    assert [event.payload["text"] for event in log if event.kind == "delta"] in ([*"abcde"], ["ab", *"cde"])
+
+
+async def test_a_crowd_takes_turns_and_everybody_gets_one(ask_question, monkeypatch):
+    monkeypatch.setattr(answerer, "WRITTEN_TOGETHER", 3)
+    sizes = []
+    real = leases.write
+
+    def counted_write(work):
+        work = list(work)
+        sizes.append(len(work))
+        return real(work)
+
+    monkeypatch.setattr(leases, "write", counted_write)
+    asked = await in_database(lambda: [ask_question(f"count {10 + number}") for number in range(8)])
+    async with working():
+        for number, answer in enumerate(asked):
+            assert so_far(await until_ended(answer)).text == counted(10 + number)
+    assert max(sizes) <= 3
 
 
 async def test_hundreds_of_questions_go_side_by_side(ask_question):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
 import httpx
 import pytest
+import trustme
 
 from assistant.chat_model import (
     Endpoint,
@@ -232,6 +234,35 @@ async def test_nobody_listening_is_unreachable(client):
 async def test_an_unknown_host_is_told_apart_from_one_that_refuses(client):
     with pytest.raises(ModelUnreachable, match=r"host of http://models\.invalid:8000 is unknown"):
         await model_at(client, "http://models.invalid:8000")
+
+
+async def test_a_certificate_that_nobody_has_signed_is_named(client):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ModelUnreachable, match=rf"certificate of https://localhost:{port} is not accepted \(CERTIFICATE"):
+            await model_at(client, f"https://localhost:{port}")
+
+
+async def test_a_server_that_closes_before_it_answers_is_told_apart_from_one_that_is_not_there(client):
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(ModelUnreachable, match="closed the connection"):
+            await model_at(client, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+
+async def test_what_one_read_brings_is_one_piece_that_knows_how_many_it_was(client, server):
+    server.set(text="a b c d e f", delay_s=0)
+    model = await model_at(client, server.url)
+    async with aclosing(model.stream(model.request(QUESTION, max_tokens=100))) as stream:
+        parts = [await anext(stream)]
+        await asyncio.sleep(0.5)  # the rest comes meanwhile
+        parts += [part async for part in stream]
+    texts = [part for part in parts if isinstance(part, Text)]
+    assert "".join(text.text for text in texts) == "a b c d e f"
+    assert sum(text.pieces for text in texts) == 6 and len(texts) < 6
 
 
 async def test_a_url_without_a_scheme_is_named(client):

@@ -160,8 +160,7 @@ class Reader:
         self.take(events.after({self.answer: self.position.seen.get(self.answer, 0)}, limit))
 
     def hear(self, notices: list[events.Event]) -> None:
-        messages = [event.as_json() for event in notices]
-        if self.position.reached_by(messages, {self.answer}):
+        if self.position.reached_by([(event.answer, event.seq) for event in notices], {self.answer}):
             self.take(notices)
 
     def reconnect(self, forgotten: int) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
@@ -29,11 +30,11 @@ async def following(user, conversation, seen=()):
 
 
 async def opened(reader: Follower) -> list[dict]:
-    return [message async for message in reader.opened()]
+    return [json.loads(message) async for message in reader.opened()]
 
 
 async def news(reader: Follower) -> list[dict]:
-    return [message async for message in reader.news()]
+    return [json.loads(message) async for message in reader.news()]
 
 
 async def told(reader: Follower) -> list[dict]:
@@ -91,7 +92,7 @@ async def test_notices_that_lead_on_are_passed_on_without_asking_the_database(us
     answer = await in_database(ask_question)
     async with following(user, conversation) as reader:
         await opened(reader)
-        await notices.tell(conversation.pk, await in_database(words, answer, "a", "b"))
+        await notices.tell({conversation.pk: await in_database(words, answer, "a", "b")})
         assert short(await told(reader)) == [(str(answer.pk), 2), (str(answer.pk), 3)]
     assert len(reads) == 1
 
@@ -101,7 +102,7 @@ async def test_a_notice_after_a_gap_sends_the_reader_to_the_database(user, conve
     async with following(user, conversation) as reader:
         await opened(reader)
         await in_database(words, answer, "lost")
-        await notices.tell(conversation.pk, await in_database(words, answer, "heard"))
+        await notices.tell({conversation.pk: await in_database(words, answer, "heard")})
         assert short(await told(reader)) == [(str(answer.pk), 2), (str(answer.pk), 3)]
     assert reads[1:] == [{answer.pk: 1}]
 
@@ -122,7 +123,7 @@ async def test_a_notice_that_comes_late_or_twice_is_not_passed_on_again(user, co
         written = await in_database(words, answer, "once")
         assert short(await news(reader)) == [(str(answer.pk), 2)]
         for _ in range(2):
-            await notices.tell(conversation.pk, written)
+            await notices.tell({conversation.pk: written})
             assert await told(reader) == []
 
 
@@ -130,7 +131,7 @@ async def test_a_notice_of_an_answer_that_the_page_does_not_know_yet_brings_the_
     async with following(user, conversation) as reader:
         await opened(reader)
         answer = await in_database(ask_question, "From another tab?")
-        await notices.tell(conversation.pk, await in_database(words, answer, "a"))
+        await notices.tell({conversation.pk: await in_database(words, answer, "a")})
         messages = await told(reader)
     assert short(messages) == [("answer",), (str(answer.pk), 1), (str(answer.pk), 2)]
     assert messages[0]["answer"]["question"] == "From another tab?"
@@ -153,7 +154,7 @@ async def test_an_answer_that_is_asked_for_while_the_pages_are_read_comes_before
     async with following(user, conversation) as reader:
         messages = []
         async for message in reader.opened():
-            messages.append(message)
+            messages.append(json.loads(message))
             if len(messages) == 3:
                 late = await in_database(ask_question, "From another tab?")
     of_late = [m["type"] for m in messages if m["type"] == "answer" or m.get("answer") == str(late.pk)]
@@ -216,6 +217,50 @@ async def test_a_reader_that_leaves_leaves_nothing_in_the_layer(user, conversati
     assert not layer.groups and not layer.channels
 
 
+async def test_the_readers_of_a_process_share_one_channel_and_each_hears_of_its_own_conversation_only(
+    user, repository, ask_question
+):
+    def begun(number: int) -> Answer:
+        asked = conversations.ask(user, Ask(uuid4(), f"Why {number}?", None, repository.name))
+        return Answer.objects.select_related("conversation").get(pk=asked.answer)
+
+    first, second = await in_database(lambda: (begun(1), begun(2)))
+    async with following(user, first.conversation) as one, following(user, second.conversation) as other:
+        for reader in (one, other):
+            await opened(reader)
+        assert len(get_channel_layer().channels) == 1
+        written = await in_database(words, second, "a")
+        await notices.tell({first.conversation_id: (), second.conversation_id: written})
+        assert short(await told(other)) == [(str(second.pk), 2)]
+        assert await told(one) == []
+        async with following(user, first.conversation) as late:
+            await opened(late)
+        assert get_channel_layer().channels  # one that leaves doesn't end the others' listening
+
+
+async def test_what_waits_to_be_told_is_told_together(user, conversation, ask_question, monkeypatch, settings):
+    settings.REDIS_URL = "redis://somewhere"  # so that announcing is worth while; the layer is the process's own
+    answer = await in_database(ask_question)
+    sent = []
+    real = notices.tell
+
+    async def counted(grown):
+        sent.append(grown)
+        await real(grown)
+
+    monkeypatch.setattr(notices, "tell", counted)
+    announcer = notices.Announcer()
+    async with following(user, conversation) as reader:
+        await opened(reader)
+        for text in ("a", "b"):
+            announcer.announce(conversation.pk, await in_database(words, answer, text))
+        telling = asyncio.create_task(announcer.run())
+        assert short(await told(reader)) == [(str(answer.pk), 2), (str(answer.pk), 3)]
+        await announcer.drain()
+        telling.cancel()
+    assert len(sent) == 1
+
+
 class BrokenLayer:
     """A layer whose server hangs, or refuses."""
 
@@ -240,7 +285,7 @@ async def test_a_layer_that_is_down_holds_nobody_up_for_long_and_loses_nothing(
     async with asyncio.timeout(5), following(user, conversation) as reader:
         await opened(reader)
         asked = await in_database(ask_question)
-        await notices.tell(conversation.pk, ())
+        await notices.tell({conversation.pk: ()})
         assert short(await news(reader)) == [("answer",), (str(asked.pk), 1)]
         assert reader.interval_s == follower.POLL_RUNNING_S
 
@@ -275,7 +320,7 @@ def test_whatever_notices_come_nothing_is_skipped_and_nothing_comes_twice(happen
     for step in steps:
         if step == "look":
             look()
-        elif position.reached_by([{"answer": str(a), "seq": seq} for a, seq in step], known):
+        elif position.reached_by(step, known):
             assert all(a in known for a, _ in step)
             take(step)
         for answer in LOGS:  # at every moment: what the reader has is a beginning of each log
@@ -288,18 +333,18 @@ def test_whatever_notices_come_nothing_is_skipped_and_nothing_comes_twice(happen
 @given(st.integers(0, 5), st.lists(st.integers(1, 9), max_size=6))
 def test_notices_lead_on_exactly_when_no_number_is_missing(seen, seqs):
     answer = uuid4()
-    messages = [{"answer": str(answer), "seq": seq} for seq in seqs]
+    written = [(answer, seq) for seq in seqs]
     reached, complete = seen, True
     for seq in seqs:
         complete = complete and seq <= reached + 1
         reached = max(reached, seq)
-    assert Position({answer: seen}).reached_by(messages, {answer}) == complete
-    assert not messages or not Position({answer: seen}).reached_by(messages, set())
+    assert Position({answer: seen}).reached_by(written, {answer}) == complete
+    assert not written or not Position({answer: seen}).reached_by(written, set())
 
 
 async def test_a_question_asked_over_the_door_of_conversations_reaches_who_follows(user, conversation):
     async with following(user, conversation) as reader:
         await opened(reader)
         asked = await in_database(conversations.ask, user, Ask(uuid4(), "Why?", conversation.pk))
-        await notices.tell(conversation.pk)
+        await notices.tell({conversation.pk: ()})
         assert short(await told(reader)) == [("answer",), (str(asked.answer), 1)]

@@ -4,7 +4,8 @@ It speaks what Sextant's client uses: `/v1/chat/completions` (streamed or not), 
 llama.cpp's dialect, `/apply-template` and `/props`. With `unsafe` it is a Llama Guard, and a classifier at `/v1/moderations`.
 How it answers is a `Scenario`, given at the start, changed at any time through `POST /control`, or chosen for one request by
 the model's name: model "fake-eof" behaves as a scenario with `fault="eof"`. `GET /control` tells how many generations run at
-this moment, which is how a test proves that Stop reaches the model server.
+this moment, which is how a test proves that Stop reaches the model server. `GET /control/sent` tells when each piece of each
+generation was sent, by the SHA-256 of the request's body.
 
     with FakeModelServer(text="It is `login` [1].", delay_s=0.05) as server:
         ... SEXTANT_CODE_MODEL_URL = server.url ...
@@ -19,12 +20,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import hashlib
 import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -124,6 +127,7 @@ class FakeApplication:
         self.scenario = scenario
         self.running = self.started = self.finished = self.aborted = self.hit = 0
         self.requests: deque[dict[str, Any]] = deque(maxlen=50)
+        self.sent: dict[str, list[float]] = {}
         self.changed = asyncio.Event()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -134,10 +138,13 @@ class FakeApplication:
         path = scope["path"]
         if path == "/control":
             await self.control(scope["method"], body, send)
+        elif path == "/control/sent":
+            await _json(send, 200, self.sent)
         elif self.scenario.fault == "loading":
             await self.loading(path, send)
         elif path == "/v1/chat/completions":
-            await self.chat(json.loads(body), receive, send)
+            sent = self.sent.setdefault(hashlib.sha256(body).hexdigest(), [])
+            await self.chat(json.loads(body), sent, receive, send)
         elif path == "/v1/moderations" and self.scenario.unsafe is not None:
             await self.moderate(json.loads(body), send)
         else:
@@ -188,7 +195,7 @@ class FakeApplication:
             described["max_model_len"] = self.scenario.context
         return described
 
-    async def chat(self, body: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def chat(self, body: dict[str, Any], sent: list[float], receive: Receive, send: Send) -> None:
         self.requests.append(body)
         scenario = self._scenario_for(body.get("model", ""))
         refusal = self._refusal(scenario, body)
@@ -201,7 +208,7 @@ class FakeApplication:
         self.running += 1
         self.started += 1
         disconnected = asyncio.create_task(_until_disconnect(receive))
-        generating = asyncio.create_task(self._generate(scenario, body, send))
+        generating = asyncio.create_task(self._generate(scenario, body, sent, send))
         try:
             await asyncio.wait({disconnected, generating}, return_when=asyncio.FIRST_COMPLETED)
             if generating.done():
@@ -281,7 +288,7 @@ class FakeApplication:
         }
         return answers.get(fault)
 
-    async def _generate(self, scenario: Scenario, body: dict[str, Any], send: Send) -> None:
+    async def _generate(self, scenario: Scenario, body: dict[str, Any], sent: list[float], send: Send) -> None:
         if scenario.fault == "silent":
             await asyncio.Event().wait()
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
@@ -299,6 +306,7 @@ class FakeApplication:
             if number == scenario.after and await self._interrupt(scenario.fault, stream):
                 return
             await self._wait_while_held(number)
+            sent.append(time.monotonic())
             await stream.delta({"content": piece})
             await asyncio.sleep(scenario.delay_s)
         await stream.finish("length" if limit < len(pieces) else "stop")
@@ -416,6 +424,11 @@ class FakeModelServer:
         """{"running", "started", "finished", "aborted", "requests": [chat bodies], "scenario"}."""
         stats: dict[str, Any] = httpx.get(f"{self.url}/control").raise_for_status().json()
         return stats
+
+    def sent(self) -> dict[str, list[float]]:
+        """When (time.monotonic) each piece of each generation was sent, by the SHA-256 of the request's body."""
+        sent: dict[str, list[float]] = httpx.get(f"{self.url}/control/sent").raise_for_status().json()
+        return sent
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the process; with SIGKILL its streams end as those of a killed model server do. Twice is once."""

@@ -12,9 +12,11 @@ import signal
 import threading
 from typing import Any
 
+import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from assistant import interpreter
 from assistant.answerer import Answerer
 from assistant.endpoints import watch_endpoints
 from indexer.errors import IndexerError
@@ -33,7 +35,9 @@ class Command(BaseCommand):
         if problem := retriever.problem():
             raise CommandError(problem)
         threading.Thread(target=warm_up, args=(retriever,), name="warm-up", daemon=True).start()
-        asyncio.run(serve(Answerer(answer_question)))
+        interpreter.let_threads_take_turns()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(Answerer(answer_question)))
 
 
 def warm_up(retriever: Retriever) -> None:
@@ -42,6 +46,7 @@ def warm_up(retriever: Retriever) -> None:
         retriever.warm_up(settings.EMBEDDER)
     except IndexerError as error:
         logger.warning("searching without vectors: %s", error)
+    interpreter.settle()
 
 
 async def serve(answerer: Answerer) -> None:
