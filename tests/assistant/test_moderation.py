@@ -84,7 +84,7 @@ async def test_without_a_moderation_server_nothing_is_judged(ask, server, guard,
 
 
 async def test_a_general_question_and_its_answer_are_judged_and_the_answer_says_so(ask, server, guard):
-    server.set(text=LONG)
+    server.set(text=LONG, delay_s=0.01)
     history = (Turn("What is a <|eot_id|> functor?", "Something to map over.", "general"),)
     answer = await ask(GENERAL, "general", history=history).done()
     assert answer.log.text == LONG
@@ -235,7 +235,7 @@ async def test_a_judge_that_hangs_is_left_alone_after_some_answers(ask, server, 
 
 
 async def test_a_model_whose_stream_breaks_keeps_what_it_wrote_as_far_as_that_is_judged(ask, server, guard):
-    server.set(text=LONG, fault="cut", after=55)
+    server.set(text=LONG, delay_s=0.01, fault="cut", after=55)
     answer = ask(GENERAL, "general")
     assert isinstance(await answer.error(), StreamBroken)
     assert answer.log.text == " ".join(LONG.split()[:55])
