@@ -124,7 +124,7 @@ async def test_a_refused_question_reaches_no_model(ask, server, guard):
 
 
 async def test_a_refused_answer_is_withdrawn_with_all_that_was_released_before(ask, server, guard):
-    server.set(text=LONG + " Now some poison. And some more of it.")
+    server.set(delay_s=0.01, text=LONG + " Now some poison. And some more of it.")
     answer = ask(GENERAL, "general")
     error = await refused(answer)
     assert isinstance(error, Refused) and error.side == "answer" and error.categories == ("S1",)
