@@ -71,6 +71,12 @@ def run(
     raise SourceError(f"git {arguments[0]} failed: {_message(errors)}")
 
 
+def may_be_inside(folder: Path) -> bool:
+    """Whether the folder, or one above it, holds what git knows a repository by. Without that git, a process, need not be
+    asked."""
+    return any(os.path.lexists(place / name) for place in (folder, *folder.parents) for name in (".git", "HEAD"))
+
+
 def _finished(
     arguments: Sequence[str], variables: Mapping[str, str], data: bytes, limit_s: float | None
 ) -> tuple[int, bytes, bytes]:

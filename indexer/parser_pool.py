@@ -53,8 +53,8 @@ BATCHES_A_PROCESS = 3
 LARGE_BYTES = 16 * 1024
 FILES_A_PROCESS = 24
 LOOK_AHEAD_FILES = 1024
-# So many are read, then it is seen to that no process waits for work.
-READ_TOGETHER = 32
+# So many are read, and so many results given, before it is seen to that no process waits for work.
+TOGETHER = 32
 LOOK_AHEAD_BYTES = 32 * 1024 * 1024
 PIPE_BYTES = 1024 * 1024
 # How long a process may take to start: an interpreter and its imports, on a machine that is busy with other work.
@@ -224,18 +224,20 @@ class _Run:
         while True:
             more = self._read_ahead()
             self._hand_out()
-            while self.due in self.done:
+            for _ in range(TOGETHER):
+                if self.due not in self.done:
+                    break
                 result = self.done.pop(self.due)
                 self.bytes -= self.ahead_bytes.pop(self.due)
                 self.due += 1
                 yield result
             if self.exhausted and not self.ahead_bytes:
                 return
-            self._collect(wait=not more)
+            self._collect(wait=not more and self.due not in self.done)
 
     def _read_ahead(self) -> bool:
         """Read the next few files; returns whether there may be more, and room for them."""
-        for _ in range(READ_TOGETHER):
+        for _ in range(TOGETHER):
             if self.exhausted or len(self.ahead_bytes) >= LOOK_AHEAD_FILES or self.bytes >= LOOK_AHEAD_BYTES:
                 return False
             item = next(self.files, None)

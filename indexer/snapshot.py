@@ -25,6 +25,7 @@ import threading
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -204,8 +205,8 @@ class SnapshotWriter:
         self._db.execute("COMMIT")
         self._db.close()
         write_manifest(self.directory, manifest)
-        sync(words)
-        sync(self.directory / CHUNKS)
+        with ThreadPoolExecutor(3) as threads:  # at once, since a disk does much of the work only once then
+            list(threads.map(sync, (words, self.directory / CHUNKS, self.directory / MANIFEST)))
         sync(self.directory)
         self.directory.rename(self._final)
         sync(self._final.parent)
@@ -419,9 +420,8 @@ class SnapshotReader:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    path = directory / MANIFEST
-    path.write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False), encoding="utf-8")
-    sync(path)
+    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
+    (directory / MANIFEST).write_text(text, encoding="utf-8")
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -92,7 +92,8 @@ def is_url(source: str) -> bool:
 
 
 def _open_folder(folder: Path, ref: str) -> Source:
-    inside = git.run(["rev-parse", "--is-bare-repository", "--is-inside-work-tree"], folder=folder, missing_ok=True).split()
+    question = ["rev-parse", "--is-bare-repository", "--is-inside-work-tree"]
+    inside = git.run(question, folder=folder, missing_ok=True).split() if git.may_be_inside(folder) else []
     if inside[:1] == [b"true"]:
         return GitSource(folder, ref)
     under_git = inside[1:] == [b"true"] and not git.run(["check-ignore", "."], folder=folder, missing_ok=True)

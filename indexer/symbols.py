@@ -94,11 +94,12 @@ def uses_of_files(db: sqlite3.Connection) -> Iterator[tuple[int, int, float]]:
     nothing.
     """
     query = """
-        WITH defined AS (SELECT DISTINCT name, file_id FROM definitions),
-             known AS (SELECT name, count(*) AS definers FROM defined GROUP BY name HAVING count(*) <= ?),
-             used AS (SELECT DISTINCT name, file_id FROM refs)
-        SELECT used.file_id, defined.file_id, sum(1.0 / known.definers)
-        FROM known JOIN defined USING (name) JOIN used ON used.name = defined.name AND used.file_id <> defined.file_id
+        WITH known AS MATERIALIZED (
+                 SELECT name, count(DISTINCT file_id) AS definers FROM definitions GROUP BY name HAVING definers <= ?),
+             defined AS (SELECT DISTINCT name, file_id, definers FROM known JOIN definitions USING (name)),
+             used AS (SELECT DISTINCT name, file_id FROM refs WHERE name IN (SELECT name FROM known))
+        SELECT used.file_id, defined.file_id, sum(1.0 / definers)
+        FROM defined JOIN used ON used.name = defined.name AND used.file_id <> defined.file_id
         GROUP BY used.file_id, defined.file_id ORDER BY used.file_id, defined.file_id"""
     return iter(db.execute(query, (_MOST_DEFINING_FILES,)))
 

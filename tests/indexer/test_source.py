@@ -565,6 +565,13 @@ def test_without_git_a_sentence_says_what_to_do(repository, clones, monkeypatch)
         clones.open(repository)
 
 
+def test_a_folder_that_no_git_knows_is_read_without_git(tmp_path, clones, monkeypatch):
+    (tmp_path / "a.py").write_text("a = 1\n")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with clones.open(tmp_path) as source:
+        assert [file.path for file in source.files(LIMIT)] == ["a.py"]
+
+
 def test_a_blob_that_the_repository_lacks_is_a_sentence(repository):
     with git_commands.ObjectReader(repository) as objects:
         missing = hashlib.sha1(b"missing").hexdigest()
