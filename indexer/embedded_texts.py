@@ -14,7 +14,6 @@ import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from indexer.types import Chunk, Definition, ParsedFile
 
@@ -60,7 +59,7 @@ def card_text(path: str, parsed: ParsedFile) -> str:
     names that it defines. Without the folder, as in `embedded_texts`."""
     names = dict.fromkeys(definition.name for definition in parsed.definitions)
     header = " ".join(_LONG_RULE.sub(r"\1", parsed.header).split())[:_HEADER_CHARACTERS]
-    return f"{PurePosixPath(path).name} {header} {' '.join(names)}"[:EMBEDDED_TEXT_CHARACTERS].rstrip()
+    return f"{path.rpartition('/')[2]} {header} {' '.join(names)}"[:EMBEDDED_TEXT_CHARACTERS].rstrip()
 
 
 def _body_start(lines: Sequence[str], chunk: Chunk, inside: Sequence[Definition]) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from indexer import languages, parser_pool, parser_process
 from indexer.errors import IndexerError
-from indexer.parser_pool import BATCH_FILES, LARGE_BYTES, LOOK_AHEAD_FILES, ParserPool
+from indexer.parser_pool import BATCH_FILES, LARGE_BYTES, LOOK_AHEAD_FILES, TOGETHER, ParserPool
 from indexer.types import ParsedFile, Skipped
 
 pytestmark = pytest.mark.integration
@@ -130,6 +130,18 @@ def test_leaving_ends_all_processes_whatever_they_do():
     assert time.monotonic() - started < 5
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_files_are_parsed_while_the_next_ones_are_still_being_read(pool):
+    begun = []
+
+    def files():
+        yield from ((f"{n}.txt", b"some text\n") for n in range(TOGETHER + 1))
+        begun.extend(parser_pool._heard_from(pool._workers, 30.0))  # a process has sent a result
+        yield GOOD
+
+    assert is_good(list(pool.parse_many(files()))[-1])
+    assert begun == pool._workers
 
 
 def test_whoever_stops_half_way_can_parse_again(pool):
