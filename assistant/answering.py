@@ -20,15 +20,8 @@ from django.conf import settings
 from assistant.abstention import lacks_evidence, no_evidence
 from assistant.answer_log import AnswerJob, AnswerLog
 from assistant.catalogue import family_of
-from assistant.chat_model import (
-    Endpoint,
-    Finished,
-    Message,
-    ModelInfo,
-    OpenAIChatModel,
-    http_client,
-    last_described,
-)
+from assistant.chat import Endpoint, Finished, Message, ModelInfo
+from assistant.chat_model import OpenAIChatModel, http_client, last_described
 from assistant.endpoints import endpoints_for, is_general_model, timeouts
 from assistant.errors import ContextOverflow, ModelError, ModelLoading
 from assistant.fallback import EMBEDDED_START_S, Caller

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import ExcludeType, OpenedState
 
-from assistant.chat_model import Endpoint
+from assistant.chat import Endpoint
 from assistant.errors import CircuitOpen, ModelTimeout, ModelUnreachable, StreamBroken
 
 FAILURES = 4

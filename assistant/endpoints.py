@@ -20,7 +20,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from assistant.chat_model import Endpoint, ModelInfo, Timeouts, describe, http_client
+from assistant.chat import Endpoint, ModelInfo, Timeouts
+from assistant.chat_model import describe, http_client
 from assistant.errors import ModelError, ModelLoading, ModelUnreachable
 from assistant.models import ModelEndpoint
 

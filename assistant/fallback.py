@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
 
-from assistant.chat_model import Endpoint, OpenAIChatModel, connect
+from assistant.chat import Endpoint
+from assistant.chat_model import OpenAIChatModel, connect
 from assistant.circuits import Circuits, shared_circuits
 from assistant.endpoints import POLL_S, timeouts_of
 from assistant.errors import CircuitOpen, ContextOverflow, ModelError, ModelLoading, ModelUnreachable, NotServed, StreamBroken

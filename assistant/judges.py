@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 import httpx
 
-from assistant.chat_model import Endpoint, Message, describe, post
+from assistant.chat import Endpoint, Message
+from assistant.chat_model import describe, post
 from assistant.circuits import Circuits, shared_circuits
 from assistant.errors import ModelRejected, ModelTimeout
 from assistant.fallback import RETRY_AFTER_S, may_pass

@@ -23,7 +23,8 @@ from typing import Literal
 
 from django.conf import settings
 
-from assistant.chat_model import Finished, Message, StreamPart, Text, Timeouts, http_client
+from assistant.chat import Finished, Message, StreamPart, Text, Timeouts
+from assistant.chat_model import http_client
 from assistant.endpoints import moderation_endpoint
 from assistant.errors import ModelError, ModelLoading, ModerationFailed, Refused
 from assistant.events import storable

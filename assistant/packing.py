@@ -18,7 +18,7 @@ from typing import Any
 
 from assistant.answer_log import Shown, Turn
 from assistant.catalogue import Family
-from assistant.chat_model import Message
+from assistant.chat import Message
 from assistant.code_names import Evidence
 from assistant.errors import ContextOverflow
 from assistant.evidence import EvidencePicker, Selection, prompt_order

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from assistant.catalogue import Family
-from assistant.chat_model import Message
+from assistant.chat import Message
 from assistant.code_names import Evidence
 from assistant.fence import fenced, without_mark
 from assistant.sentences import Mark, Scanner

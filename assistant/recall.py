@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from assistant.answer_log import Turn
-from assistant.chat_model import Message
+from assistant.chat import Message
 from assistant.prompts import neutralised, sentences, without_marks
 
 Count = Callable[[Sequence[str]], Awaitable[list[int]]]

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from assistant.answer_log import AnswerJob, AnswerLog
 from assistant.catalogue import family_of
-from assistant.chat_model import ChatRequest
+from assistant.chat import ChatRequest
 from assistant.citations import CitationReader, Claims
 from assistant.intent import Decision
 from assistant.packing import Chosen, Limits, Prompt, Question

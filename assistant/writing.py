@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from assistant.chat_model import Endpoint, Finished, Message, Reasoning, Text
+from assistant.chat import Endpoint, Finished, Message, Reasoning, Text
 from assistant.circles import Circles
 from assistant.citations import Citation, CitationReader
 from assistant.claims import denies

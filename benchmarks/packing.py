@@ -34,7 +34,7 @@ from tokenizers.trainers import BpeTrainer  # noqa: E402
 from assistant import token_counter  # noqa: E402
 from assistant.answer_log import Shown, Turn  # noqa: E402
 from assistant.catalogue import OTHER  # noqa: E402
-from assistant.chat_model import Message  # noqa: E402
+from assistant.chat import Message  # noqa: E402
 from assistant.packing import Limits, Packer, Prompt, Question  # noqa: E402
 from assistant.token_counter import TokenCounter  # noqa: E402
 from benchmarks.machine import machine  # noqa: E402

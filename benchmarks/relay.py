@@ -30,7 +30,8 @@ from django.conf import settings  # noqa: E402
 
 from assistant.answer_log import AnswerJob, AnswerLog  # noqa: E402
 from assistant.answering import answer_question  # noqa: E402
-from assistant.chat_model import Endpoint, Message, Text, Timeouts, connect, http_client  # noqa: E402
+from assistant.chat import Endpoint, Message, Text, Timeouts  # noqa: E402
+from assistant.chat_model import connect, http_client  # noqa: E402
 from benchmarks.machine import machine  # noqa: E402
 from indexer.benchmark import index_source  # noqa: E402
 from indexer.evaluation import BenchmarkRepository  # noqa: E402

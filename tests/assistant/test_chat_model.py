@@ -14,18 +14,8 @@ import httpx
 import pytest
 import trustme
 
-from assistant.chat_model import (
-    Endpoint,
-    Finished,
-    Message,
-    OpenAIChatModel,
-    Reasoning,
-    StreamPart,
-    Text,
-    Timeouts,
-    connect,
-    http_client,
-)
+from assistant.chat import Endpoint, Finished, Message, Reasoning, StreamPart, Text, Timeouts
+from assistant.chat_model import OpenAIChatModel, connect, http_client
 from assistant.errors import (
     ContextOverflow,
     ModelError,

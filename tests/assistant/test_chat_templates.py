@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from assistant import rendered_prompt
 from assistant.catalogue import FAMILIES
-from assistant.chat_model import Message
+from assistant.chat import Message
 from assistant.prompts import normalised
 from tests.assistant.chat_templates.derive import DIALOGUES
 from tests.processes import ROOT

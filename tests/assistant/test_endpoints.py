@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from assistant.chat_model import Endpoint, http_client
+from assistant.chat import Endpoint
+from assistant.chat_model import http_client
 from assistant.endpoints import Seen, endpoint_for, endpoints_for, look, timeouts, timeouts_of
 from assistant.errors import ModelUnreachable
 from assistant.models import ModelEndpoint

@@ -13,7 +13,8 @@ import pytest
 
 from assistant import circuits as circuits_module
 from assistant import fallback
-from assistant.chat_model import Endpoint, Message, OpenAIChatModel, Text, Timeouts, http_client
+from assistant.chat import Endpoint, Message, Text, Timeouts
+from assistant.chat_model import OpenAIChatModel, http_client
 from assistant.circuits import Circuits
 from assistant.errors import (
     CircuitOpen,

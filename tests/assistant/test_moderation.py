@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from assistant.answer_log import AnswerJob, AnswerLog, Turn
 from assistant.answerer import failure
-from assistant.chat_model import Finished, Message, Reasoning, StreamPart, Text
+from assistant.chat import Finished, Message, Reasoning, StreamPart, Text
 from assistant.errors import AssistantError, ModerationFailed, Refused, StreamBroken
 from assistant.events import storable
 from assistant.intent import Decision

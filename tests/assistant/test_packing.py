@@ -24,7 +24,7 @@ from tokenizers.trainers import BpeTrainer
 
 from assistant.answer_log import Shown, Turn
 from assistant.catalogue import FAMILIES, OTHER, Family, family_of
-from assistant.chat_model import Message
+from assistant.chat import Message
 from assistant.code_names import Evidence
 from assistant.errors import ContextOverflow
 from assistant.packing import BORDER_SHARE, BORDER_TOKENS, Limits, Packer, Prompt, Question, limits_for, unpacked

@@ -12,7 +12,7 @@ from django.test import Client
 
 from assistant import events, leases
 from assistant.catalogue import family_of
-from assistant.chat_model import ChatRequest, Message
+from assistant.chat import ChatRequest, Message
 from assistant.models import Answer, SentPrompt
 from assistant.rendered_prompt import rendered
 from indexer.models import Repository

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.catalogue import FAMILIES, OTHER, Family, family_of
-from assistant.chat_model import Message
+from assistant.chat import Message
 from assistant.code_names import Evidence
 from assistant.fence import MARK, new_mark
 from assistant.prompts import (

@@ -8,7 +8,7 @@ import pytest
 
 from assistant import conversations, leases
 from assistant.answer_log import AnswerLog
-from assistant.chat_model import ChatRequest, Message
+from assistant.chat import ChatRequest, Message
 from assistant.leases import Work
 from assistant.models import SentPrompt
 from assistant.sent_prompts import sent_for

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from assistant.chat_model import Endpoint
+from assistant.chat import Endpoint
 from tests.assistant.test_answerer import until
 from tests.assistant.test_answering import free_port
 from tests.assistant.test_fallback import Asking

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from assistant import prompt_views
-from assistant.chat_model import ChatRequest, Message
+from assistant.chat import ChatRequest, Message
 from assistant.models import Answer
 from assistant.sent_prompts import Sent
 from indexer.models import Snapshot
