@@ -5,7 +5,7 @@ Three loops on one event loop, and one thread for the database:
 * the claimer takes queued answers, and those whose worker was lost, as long as there is room;
 * each answer runs in a task of its own, which only appends to its AnswerLog;
 * the writer takes what the logs have got, every `WRITE_EVERY_S`, and writes it in one transaction, which also renews the
-  leases and tells which answers are lost or asked to stop. Where no token flows it only looks. A crowd takes turns, so that
+  leases and tells which answers are lost or asked to stop; of the others it asks now and then. A crowd takes turns, so that
   nobody's text waits until everybody's has been read and written. Right before its turn an answer is woken to read what its
   model server has sent meanwhile.
 
@@ -54,7 +54,7 @@ WRITE_EVERY_S = 0.05
 WRITTEN_TOGETHER = 40
 """With more answers than that each write is for some of them, and each answer is written somewhat less often."""
 LOOK_EVERY_S = 0.2
-"""How soon a Stop is noticed while no token flows."""
+"""How soon a Stop is noticed by an answer without a token to write."""
 CLOSE_WITHIN_S = 2.0
 """What the answers have to close their connections to the model when the worker leaves."""
 DATABASE_PAUSE_S = 1.0
@@ -196,13 +196,13 @@ class Answerer:
         return max(1, math.ceil(len(self._running) / WRITTEN_TOGETHER))
 
     async def _write(self) -> None:
-        """Write what has come, or only look whether somebody wants something of us, when it is time for either."""
+        """Write what has come, and look now and then whether somebody wants something of those that have nothing to write."""
         turn = await self._woken()
         now, renew_after_s = time.monotonic(), settings.ANSWER_LEASE_S / 3
         due = [r for r in turn if r.has_something_to_write or now - r.renewed_at > renew_after_s]
         if due:
             await self._write_all(due)
-        elif self._running and now - self._looked_at > LOOK_EVERY_S:
+        if self._running and now - self._looked_at > LOOK_EVERY_S:
             self._looked_at = now
             self._heed(await self._in_database(leases.look, tuple(self._running)))
 

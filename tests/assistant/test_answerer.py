@@ -190,6 +190,17 @@ async def test_stop_is_heard_while_no_token_comes(ask_question, user):
     assert log[-1].kind == "cancelled" and so_far(log).text == "waiting"
 
 
+async def test_stop_is_heard_by_an_answer_that_waits_while_another_one_flows(ask_question, user, settings):
+    settings.ANSWER_LEASE_S = 600  # so that no renewal of a lease brings the news
+    flowing, waiting = await in_database(lambda: (ask_question("count 5000"), ask_question("wait")))
+    async with working():
+        await until_text(flowing, "1 ")
+        await until_text(waiting, "waiting")
+        await in_database(conversations.stop, user, waiting.pk)
+        assert (await until_ended(waiting))[-1].kind == "cancelled"
+        assert (await log_of(flowing))[-1].kind not in FINAL_KINDS
+
+
 async def test_stop_while_words_flow_keeps_what_was_written(ask_question, user):
     answer = await in_database(ask_question, "count 5000")
     async with working():

@@ -248,7 +248,8 @@ async def test_what_one_read_brings_is_one_piece_that_knows_how_many_it_was(clie
     model = await model_at(client, server.url)
     async with aclosing(model.stream(model.request(QUESTION, max_tokens=100))) as stream:
         parts = [await anext(stream)]
-        await asyncio.sleep(0.5)  # the rest comes meanwhile
+        while server.stats()["running"]:  # noqa: ASYNC110 - the rest comes meanwhile, and the server is another process
+            await asyncio.sleep(0.01)
         parts += [part async for part in stream]
     texts = [part for part in parts if isinstance(part, Text)]
     assert "".join(text.text for text in texts) == "a b c d e f"

@@ -44,6 +44,7 @@ pytestmark = pytest.mark.integration
 GENERAL = "Explain the concept of a monad"
 ONTO = ["maps", "binds", "joins", "lifts", "folds", "pipes", "zips"]
 LONG = " ".join(f"A monad wraps a value, and chains {word} onto it." for word in ONTO)
+FIVE = 50  # words
 HARM = {"poison": "S1", "slander": "S5", "hate": "S10"}
 
 
@@ -53,6 +54,14 @@ def guard(settings) -> Iterator[FakeModelServer]:
     with FakeModelServer(unsafe=HARM, models=["llama-guard-3-8b"]) as running:
         settings.MODERATION_URL = running.url
         yield running
+
+
+async def go_on_once_judged(server: FakeModelServer, answer: Answering) -> None:
+    """Let the model, which is held after FIVE sentences, write on when these have been judged and released."""
+    async with asyncio.timeout(30):
+        while not answer.log.text:  # noqa: ASYNC110 - a log has no event for it
+            await asyncio.sleep(0.01)
+    server.set(hold=None)
 
 
 def judged(guard: FakeModelServer) -> list[list[dict[str, str]]]:
@@ -84,9 +93,11 @@ async def test_without_a_moderation_server_nothing_is_judged(ask, server, guard,
 
 
 async def test_a_general_question_and_its_answer_are_judged_and_the_answer_says_so(ask, server, guard):
-    server.set(text=LONG, delay_s=0.01)
+    server.set(text=LONG, hold=FIVE)
     history = (Turn("What is a <|eot_id|> functor?", "Something to map over.", "general"),)
-    answer = await ask(GENERAL, "general", history=history).done()
+    answer = ask(GENERAL, "general", history=history)
+    await go_on_once_judged(server, answer)
+    await answer.done()
     assert answer.log.text == LONG
     question, *answers = judged(guard)
     assert [message["role"] for message in question] == ["user", "assistant", "user"]
@@ -124,8 +135,9 @@ async def test_a_refused_question_reaches_no_model(ask, server, guard):
 
 
 async def test_a_refused_answer_is_withdrawn_with_all_that_was_released_before(ask, server, guard):
-    server.set(delay_s=0.01, text=LONG + " Now some poison. And some more of it.")
+    server.set(hold=FIVE, text=LONG + " Now some poison. And some more of it.")
     answer = ask(GENERAL, "general")
+    await go_on_once_judged(server, answer)
     error = await refused(answer)
     assert isinstance(error, Refused) and error.side == "answer" and error.categories == ("S1",)
     seen = "".join(delta["text"] for delta in answer.all("delta"))
@@ -235,8 +247,9 @@ async def test_a_judge_that_hangs_is_left_alone_after_some_answers(ask, server, 
 
 
 async def test_a_model_whose_stream_breaks_keeps_what_it_wrote_as_far_as_that_is_judged(ask, server, guard):
-    server.set(text=LONG, delay_s=0.01, fault="cut", after=55)
+    server.set(text=LONG, hold=FIVE, fault="cut", after=55)
     answer = ask(GENERAL, "general")
+    await go_on_once_judged(server, answer)
     assert isinstance(await answer.error(), StreamBroken)
     assert answer.log.text == " ".join(LONG.split()[:55])
     assert judged(guard)[-1][-1]["content"] == answer.log.text
