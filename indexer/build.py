@@ -29,6 +29,7 @@ from pathlib import Path
 
 from indexer import lexical_index
 from indexer.chunker import CHUNKER_VERSION
+from indexer.disk import disk_errors
 from indexer.embedder import Embedder, make_embedder
 from indexer.embedding import embed
 from indexer.errors import BuildCancelled, SnapshotError, SourceError
@@ -36,8 +37,9 @@ from indexer.parser_pool import ParserPool
 from indexer.records import FileRecord, record_of
 from indexer.secrets import REDACTION_VERSION
 from indexer.secrets_baseline import BASELINE_FILE, Known, digest, known_false_positives
-from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, disk_errors
+from indexer.snapshot import SCHEMA, SnapshotReader
 from indexer.snapshot_locks import in_use, sweep
+from indexer.snapshot_writer import SnapshotWriter
 from indexer.source import Source, open_source
 from indexer.types import BuildReport, Manifest, Progress, Skipped, SourceFile
 

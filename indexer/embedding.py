@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from indexer.disk import disk_errors
 from indexer.embedded_texts import card_text, embedded_texts, text_hash
 from indexer.embedder import Embedder
 from indexer.embedding_cache import EmbeddingCache
 from indexer.file_traits import traits_of
-from indexer.snapshot import SnapshotReader, disk_errors
+from indexer.snapshot import SnapshotReader
 from indexer.types import Progress
 from indexer.vector_index import kind_for, write_index
 

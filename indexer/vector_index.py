@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from indexer.disk import sync
 from indexer.errors import VectorIndexError
-from indexer.snapshot import sync
 from indexer.threads import sleep_when_idle
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import snapshot, vector_index
+from indexer import snapshot_writer, vector_index
 from indexer.build import Hooks
 from indexer.embedder import HashingEmbedder
 from indexer.errors import BuildCancelled, EmbedderError, SnapshotError, SourceError
@@ -249,7 +249,7 @@ def test_a_disk_that_is_full_while_the_snapshot_is_written_leaves_the_live_one_a
     first = bench.build()
     write_files(bench.source, {f"more{n}.py": f"NAME = {os.urandom(20).hex()!r}\n" * 60 for n in range(50)})
     with monkeypatch.context() as patch, pytest.raises(SnapshotError, match="is full: free some space and index again"):
-        patch.setattr(snapshot.sqlite3, "connect", limited(40))
+        patch.setattr(snapshot_writer.sqlite3, "connect", limited(40))
         bench.build()
     assert bench.snapshots() == [first.snapshot]
     assert bench.build().files == 53
@@ -260,7 +260,7 @@ def test_a_disk_that_is_full_while_the_manifest_is_written_leaves_nothing(bench,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(SnapshotError, match="is full"):
-        patch.setattr(snapshot, "sync", full)
+        patch.setattr(snapshot_writer, "sync", full)
         bench.build()
     assert bench.snapshots() == []
 

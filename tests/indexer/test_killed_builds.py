@@ -13,7 +13,8 @@ import pytest
 from indexer.embedder import HashingEmbedder
 from indexer.embedding_cache import EmbeddingCache
 from indexer.retriever import Retriever
-from indexer.snapshot import BUILDING, SnapshotReader
+from indexer.snapshot import SnapshotReader
+from indexer.snapshot_locks import BUILDING
 
 from .builds import GREETINGS, Bench, write_files
 

@@ -10,8 +10,9 @@ import pytest
 from indexer.embedded_texts import embedded_texts, text_hash
 from indexer.errors import SnapshotError
 from indexer.records import record_of
-from indexer.snapshot import SCHEMA, SnapshotReader, SnapshotWriter, read_manifest, write_manifest
+from indexer.snapshot import SCHEMA, SnapshotReader, read_manifest, write_manifest
 from indexer.snapshot_locks import BUILDING, hold, remove, sweep
+from indexer.snapshot_writer import SnapshotWriter
 from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, SourceFile
 
 MANIFEST = Manifest(
@@ -132,7 +133,7 @@ def test_a_manifest_with_nothing_skipped_is_read_again(tmp_path):
 
 def test_a_sweep_takes_what_a_dead_builder_left_and_nothing_else(tmp_path, published):
     writer = SnapshotWriter(tmp_path, "alive")
-    dead = "import sys, os, pathlib; from indexer.snapshot import SnapshotWriter"
+    dead = "import sys, os, pathlib; from indexer.snapshot_writer import SnapshotWriter"
     dead += "; SnapshotWriter(pathlib.Path(sys.argv[1]), 'dead'); os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", dead, str(tmp_path)]).returncode == -9
     assert sweep(tmp_path) == 1
