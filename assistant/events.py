@@ -7,6 +7,7 @@ Invariants, which tests hold on SQLite and on PostgreSQL:
 * Nothing follows a final event, and a final event, the columns read from the log (`text`, `route`, `model`) and the
   AnswerCitation rows are written in one transaction.
 * Whoever reads the events in order, from any point and over any number of reconnects, gets what `AnswerSoFar` gets.
+* What moderation withdrew is in no event any more once the refusal is.
 
 Why not append from wherever something happens: one writer a worker (assistant/answerer.py) puts the events of all its
 answers into one transaction about every 50 ms, and renews their leases in it.
@@ -27,6 +28,7 @@ from assistant.models import Answer, AnswerCitation, AnswerEvent
 
 FINAL_KINDS = frozenset({"completed", "failed", "cancelled"})
 KINDS = frozenset(AnswerEvent.Kind.values)
+_WRITTEN = frozenset({"delta", "citation", "place"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,12 @@ def as_sent(message: Mapping[str, Any]) -> str:
 class AnswerSoFar:
     """What a log amounts to: the text since the last reset, which a refusal withdraws, the citations, the route and the model.
 
-    Apply events in order. `finished` is the final event's kind, or "".
+    Apply events in order. `finished` is the final event's kind, or "". withdrawn: by a refusal.
     """
 
     def __init__(self) -> None:
         self.finished = ""
+        self.withdrawn = False
         self.resets = 0
         self._forget()
 
@@ -93,10 +96,8 @@ class AnswerSoFar:
             self.finished = kind
             self.model = payload.get("model") or self.model
             if payload.get("code") == "refused":
-                self._withdraw()
-
-    def _withdraw(self) -> None:
-        self._parts, self._citations = [], {}
+                self.withdrawn = True
+                self._parts, self._citations = [], {}
 
     def citations(self, answer: UUID) -> list[AnswerCitation]:
         """Unsaved rows, one a citation, in the order of the text."""
@@ -195,6 +196,9 @@ def finish(answer: Answer, told: AnswerSoFar) -> None:
     answer.save(update_fields=["state", "text", "route", "model", "finished_at", "lease_token", "leased_until"])
     AnswerCitation.objects.filter(answer=answer).delete()
     AnswerCitation.objects.bulk_create(told.citations(answer.pk))
+    if told.withdrawn:
+        # Emptied, not deleted: numbers have no gaps.
+        AnswerEvent.objects.filter(answer=answer, kind__in=_WRITTEN).update(kind="delta", payload={"text": ""})
 
 
 def after(seen: Mapping[UUID, int], limit: int | None = None) -> list[Event]:

@@ -40,13 +40,18 @@ def test_two_events_can_not_have_one_number(ask_question):
         events.write(events.number(answer.pk, 0, [("delta", {"text": "again"})]))
 
 
-def test_a_refusal_withdraws_the_text_and_its_citations_and_the_log_keeps_them(ask_question):
+def test_a_refusal_withdraws_the_text_its_citations_and_places_also_from_the_log(ask_question):
     answer = ask_question()
+    place = {"start": 0, "end": 8, "state": "absent", "path": "", "start_line": 0, "end_line": 0, "reason": "r"}
     refused = {"code": "refused", "message": "Moderation refused it.", "side": "answer", "categories": ["S1"]}
+    events.append(answer, [("delta", {"text": "poison.c "}), ("place", place), ("reset", {"attempt": 2, "reason": "lost"})])
     events.append(answer, [("delta", {"text": "See [1]"}), ("citation", citation(4)), ("failed", refused)])
     answer.refresh_from_db()
     assert (answer.state, answer.text, answer.citations.count()) == ("failed", "", 0)
-    assert [event.kind for event in written(answer)] == ["status", "delta", "citation", "failed"]
+    empty = ("delta", {"text": ""})
+    log = [(event.kind, event.payload) for event in written(answer)]
+    assert log[1:] == [empty, empty, ("reset", {"attempt": 2, "reason": "lost"}), empty, empty, ("failed", refused)]
+    assert [event.seq for event in written(answer)] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_final_event_writes_what_the_log_amounts_to(ask_question):
