@@ -2,7 +2,8 @@
 
 * Words are verified when they name code and all of the names occur in the cited lines (or in their path and symbol). Words
   that name none are verified when a run of QUOTED_WORDS of them stands in the lines: they quote, as answers from
-  documentation do. Several passages cited in one place share the names: together they must hold all, and each at least one.
+  documentation do. So are words that name the cited file and nothing in it, for where a line stands doesn't tell what it says.
+  Several passages cited in one place share the names: together they must hold all, and each at least one.
 * Words that cite nothing are matched to a passage when that one alone holds every name in them, or alone holds what they
   quote. Rather no match than a wrong one: they have to name something distinctive, and to share words with the passage.
 """
@@ -24,6 +25,7 @@ from assistant.code_names import (
     Found,
     beginnings_of,
     find,
+    is_place_of,
     names_in,
     plain_words,
 )
@@ -47,9 +49,10 @@ Checked = tuple[State, tuple[Found, ...], tuple[str, ...], str]
 def check(prose: str, cited: Sequence[Evidence], given: Mapping[int, Evidence]) -> dict[int, Checked]:
     """Each cited passage's number → (state, found, missing, reason). `given`: all passages, to tell where a name is instead."""
     names = names_in(MARK.sub(" ", prose))
-    if set(names) <= TRIVIAL:
+    told = [name for name in names if name not in TRIVIAL]
+    if all(any(is_place_of(evidence, name) for evidence in cited) for name in told):
         quotes = {number: quoted_in(prose, passage) for number, passage in given.items()}
-        return {evidence.number: _judge_quote(evidence.number, quotes) for evidence in cited}
+        return {evidence.number: _judge_quote(evidence.number, quotes, bool(told)) for evidence in cited}
     lines = {evidence.number: found_in(prose, evidence) for evidence in cited}
     somewhere = {found.name for founds in lines.values() for found in founds}
     missing = tuple(name for name in names if name not in somewhere)
@@ -87,15 +90,16 @@ def _runs(words: Sequence[str], evidence: Evidence) -> Iterator[Sequence[str]]:
             yield words[end - QUOTED_WORDS : end]
 
 
-def _judge_quote(number: int, quotes: Mapping[int, Found | None]) -> Checked:
-    """quotes: what the words quote from each passage."""
+def _judge_quote(number: int, quotes: Mapping[int, Found | None], names_file: bool) -> Checked:
+    """quotes: what the words quote from each passage. names_file: whether they name the cited file, and no other code."""
     quote = quotes[number]
     if quote is not None:
         return "verified", (quote,), (), f"Its words stand in these lines: “{quote.name[:120]}”."
     elsewhere = [str(other) for other, found in quotes.items() if found is not None]
     if elsewhere:
         return "unverified", (), (), f"Its words don't stand in these lines, but in passage {elsewhere[0]}."
-    return "unverified", (), (), "The words before it name no code that could be looked up in these lines."
+    named = "the file, and no code" if names_file else "no code"
+    return "unverified", (), (), f"The words before it name {named} that could be looked up in these lines."
 
 
 def _judge(

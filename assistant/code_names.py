@@ -107,17 +107,20 @@ def find(name: str, evidence: Evidence) -> int | None:
 
     `Session.get` is found where "Session.get" is, or where `get` is written and `Session` is, be that in the symbol.
     """
-    if "/" in name and ("/" + evidence.path).endswith("/" + name.lstrip("./")):
-        return evidence.start_line
     if (line := _line_of(name, evidence)) is not None:
         return line
-    if name == evidence.path.rpartition("/")[2]:
+    if is_place_of(evidence, name):
         return evidence.start_line
     line = None
     for part in _parts_of(name):
         if (line := _line_of(part, evidence) or _in_symbol(part, evidence)) is None:
             return None
     return line
+
+
+def is_place_of(evidence: Evidence, name: str) -> bool:
+    """Whether `name` is the passage's file: its path, as much of the end of it as is written, or its name."""
+    return ("/" in name and f"/{evidence.path}".endswith("/" + name.lstrip("./"))) or name == evidence.path.rpartition("/")[2]
 
 
 def _line_of(name: str, evidence: Evidence) -> int | None:

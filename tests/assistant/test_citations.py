@@ -417,9 +417,9 @@ def test_what_stands_in_nearly_every_passage_proves_nothing(name: str) -> None:
     [
         "The method `Session.open` does it [1].",
         "The call `make_signer(key)` does it [1].",
-        "Look into src/web/session.py for it [1].",
-        "Look into session.py for it [1].",
-        "Look into `web/session.py` for it [1].",
+        "In src/web/session.py make_signer does it [1].",
+        "In `session.py` it is `make_signer` [1].",
+        "The function `make_signer` of `web/session.py` does it [1].",
         "It is make_signer that does it [1].",
         "It is KeyMissing that is raised [1].",
         "It calls Session.open() for it [1].",
@@ -444,6 +444,18 @@ def test_names_are_found_in_lines_symbol_and_path_however_they_are_written(sente
 )
 def test_a_name_that_only_resembles_one_there_is_not_found(sentence: str) -> None:
     assert only(sentence).state == "unverified"
+
+
+@pytest.mark.parametrize("place", ["src/web/session.py", "session.py", "`web/session.py`", "`session.py`, at line 12,"])
+def test_a_sentence_that_names_the_cited_file_and_nothing_in_it_is_not_verified(place: str) -> None:
+    citation = only(f"Keys are renewed in {place} as well [1].")
+    assert citation.state == "unverified"
+    assert citation.reason == "The words before it name the file, and no code that could be looked up in these lines."
+
+
+def test_a_sentence_that_names_the_cited_file_and_quotes_it_is_verified() -> None:
+    manual = Evidence(1, "docs/keys.rst", 7, 7, "", "Old keys stay valid until the last session ends.")
+    assert only("`docs/keys.rst` says that old keys stay valid until the last session ends [1].", (manual,)).state == "verified"
 
 
 def test_words_that_only_code_has_are_names_without_backticks() -> None:
