@@ -125,7 +125,8 @@ def listed(names: Sequence[str]) -> str:
 def best_match(prose: str, evidence: Sequence[Evidence]) -> Evidence | None:
     """The one passage that a stretch of prose tells of, or None when it isn't certain.
 
-    Every name must occur there. Where several passages have them all, it is the one whose symbol is named.
+    Every name must occur there, and one at least that isn't its file's. Where several passages have them all, it is the one
+    whose symbol is named.
     """
     names = names_in(MARK.sub(" ", prose))
     if prose.startswith("#") or _DENIAL.search(prose):
@@ -135,7 +136,11 @@ def best_match(prose: str, evidence: Sequence[Evidence]) -> Evidence | None:
         return quoting[0] if len(quoting) == 1 else None
     if not any(map(_is_distinctive, names)):
         return None
-    holding = [passage for passage in evidence if all(find(name, passage) is not None for name in names)]
+    holding = [
+        passage
+        for passage in evidence
+        if all(find(name, passage) is not None for name in names) and not all(is_place_of(passage, name) for name in names)
+    ]
     if len(holding) > 1:
         holding = [passage for passage in holding if _names_symbol(names, passage)]
     if len(holding) != 1 or (len(names) < 2 and _shared_words(prose, holding[0]) < MATCHED_WORDS):

@@ -453,6 +453,12 @@ def test_a_sentence_that_names_the_cited_file_and_nothing_in_it_is_not_verified(
     assert citation.reason == "The words before it name the file, and no code that could be looked up in these lines."
 
 
+def test_a_sentence_that_names_only_a_file_is_matched_to_none_of_its_passages() -> None:
+    first, other = (Evidence(number, "src/web/session.py", number, number, "", "keys = renew(keys)") for number in (1, 2))
+    told = final("Keys are renewed in `src/web/session.py` [1].", (first, other))
+    assert [(one.evidence.number, one.state) for one in told] == [(1, "unverified")]
+
+
 def test_a_sentence_that_names_the_cited_file_and_quotes_it_is_verified() -> None:
     manual = Evidence(1, "docs/keys.rst", 7, 7, "", "Old keys stay valid until the last session ends.")
     assert only("`docs/keys.rst` says that old keys stay valid until the last session ends [1].", (manual,)).state == "verified"
