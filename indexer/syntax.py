@@ -106,7 +106,7 @@ class _Item:
 @dataclass(slots=True)
 class _Captured:
     items: dict[int, _Item] = field(default_factory=dict)
-    references: dict[int, tuple[int, str, Node]] = field(default_factory=dict)  # start: pattern, kind, name
+    references: dict[int, tuple[int, str, int]] = field(default_factory=dict)  # start of the name: pattern, kind, its end
     comments: list[Node] = field(default_factory=list)
     leading: list[Node] = field(default_factory=list)
     docstring: Node | None = None
@@ -129,7 +129,7 @@ def read_syntax(language: Language, data: bytes) -> Syntax:
     placed = list(_placed(items, leading, lines))
     return Syntax(
         definitions=tuple(definition for definition, _ in placed if definition),
-        references=_references(captured, data),
+        references=_references(captured, data, lines),
         blocks=tuple(block for _, block in placed),
         header=_header(captured, items, data, lines),
     )
@@ -152,7 +152,7 @@ def _trim_ends(captured: _Captured, data: bytes, lines: list[bytes]) -> None:
     if not too_long:
         return
     comments = {node.end_byte: node.start_byte for node in captured.comments}
-    starts = [length + row for row, length in enumerate(accumulate(map(len, lines), initial=0))]
+    starts = _line_starts(lines)
     for item in too_long:
         end = item.end
         while end > item.start:
@@ -176,10 +176,10 @@ def _capture(language: Language, tree: Tree, data: bytes) -> _Captured:
             role, kind = roles[capture]
             if role == "reference":  # most of them
                 for node in nodes:
-                    start = node.start_byte
+                    start, end = node.byte_range
                     known = references.get(start)
                     if known is None or pattern < known[0]:
-                        references[start] = pattern, kind, node
+                        references[start] = pattern, kind, end
             elif role in ("definition", "scope"):
                 _capture_item(captured, pattern, role, kind, nodes[0], captures, data)
             elif role == "comment":
@@ -199,16 +199,31 @@ def _roles(language: Language) -> dict[str, tuple[str, str]]:
     return {name: (role, kind) for name in names for role, _, kind in [name.partition(".")]}
 
 
-def _references(captured: _Captured, data: bytes) -> tuple[Reference, ...]:
+def _references(captured: _Captured, data: bytes, lines: list[bytes]) -> tuple[Reference, ...]:
     """One for each name, kind and line, in order; what defines a name is no reference to it."""
     defining = {start for start, item in captured.items.items() if not item.scope}
+    line_starts = _line_starts(lines)
+    names = _Names()
     found = {
-        (node.start_point[0], data[start : min(node.end_byte, start + MAX_NAME)].decode("utf-8", "ignore"), kind)
-        for start, (_, kind, node) in captured.references.items()
+        (bisect_right(line_starts, start), names[data[start : min(end, start + MAX_NAME)]], kind)
+        for start, (_, kind, end) in captured.references.items()
         if start not in defining
     }
-    named = {(row, name if name.isidentifier() else name.strip().strip("\"'`<>"), kind) for row, name, kind in found}
-    return tuple([Reference(name, row + 1, kind) for row, name, kind in sorted(named) if name])
+    return tuple([Reference(name, line, kind) for line, name, kind in sorted(found) if name])
+
+
+class _Names(dict[bytes, str]):
+    """By what stands in the text, the name that is meant: most names are used many times."""
+
+    def __missing__(self, written: bytes) -> str:
+        name = written.decode("utf-8", "ignore")
+        found = self[written] = name if name.isidentifier() else name.strip().strip("\"'`<>")
+        return found
+
+
+def _line_starts(lines: list[bytes]) -> list[int]:
+    """Where each line begins, and where one more would."""
+    return [length + row for row, length in enumerate(accumulate(map(len, lines), initial=0))]
 
 
 def _capture_item(
