@@ -196,7 +196,10 @@ class EvidencePicker:
                 best = part
             if CLOSE_ENOUGH * room <= part.tokens <= room:
                 break
-            target = round(target * min(1.5, room / part.tokens)) - (2 if part.tokens > room else 0)
+            if part.tokens > room:
+                target = round(sum(costs[first:last]) * room / part.tokens) - 2
+            else:
+                target = round(target * min(1.5, room / part.tokens))
         return best
 
     # --- together ---
@@ -276,14 +279,16 @@ class EvidencePicker:
         waiting, picked.left = picked.left, []
         cuts, in_file, room = CUT_TRIES, _by_path(picked.blocks), budget - picked.tokens
         for passage, cost in waiting:
-            block, near = _block(next(numbers), passage), in_file[passage.path]
-            if holder := next((one for one in near if one.holds(passage.path, *block.span)), None):
-                holder.passages.append(passage)
+            near = in_file[passage.path]
+            there = [one for one in near if one.touches(passage.path, passage.start_line, passage.end_line)]
+            rest = _without(passage, there)
+            if rest is None:
+                there[0].passages.append(passage)
                 continue
-            overlaps = any(one.touches(passage.path, *block.span) for one in near)
+            block = _block(next(numbers), rest)
             block.tokens = cost
-            fits = not overlaps and cost <= room
-            if not (fits or overlaps) and cuts and room > ROOM_LEFT_SHARE * budget:
+            fits = cost <= room
+            if not fits and cuts and room > ROOM_LEFT_SHARE * budget:
                 fits = await self._cut(block, room, SHORTEST_LAST_TOKENS)
                 cuts -= 1
             if fits:

@@ -38,8 +38,9 @@ LONGEST_ANSWER_TOKENS = 2048
 EVIDENCE_SHARE = 0.75
 # Earlier turns get at least this part of the window before evidence gets the rest, and at most what evidence leaves.
 CONVERSATION_SHARE = 0.2
-# A small budget is shared by this many passages at least: one long passage that misses the point would waste all of it.
-FEWEST_PASSAGES = 4
+# A small budget is shared by this many passages at least: one long passage that misses the point would waste all of it. More
+# of them would be cut, and show less of what is looked for (benchmarks.passages).
+FEWEST_PASSAGES = 2
 # Below this, line numbers would take a fifth of the evidence, and small models cite them as if they were passages.
 LINES_NUMBERED_FROM_TOKENS = 3000
 # Of a sum of parts: how far from the border it is taken for the whole, and the least of that in tokens.
@@ -153,6 +154,11 @@ class Prompt:
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         return tuple(chosen.evidence for chosen in self.chosen if chosen.evidence is not None)
+
+    @property
+    def dropped(self) -> tuple[Evidence, ...]:
+        """What was found and isn't shown, numbered 0."""
+        return tuple(_evidence(0, chosen.passage) for chosen in self.chosen if chosen.why == "budget")
 
     @property
     def answer_tokens(self) -> int:

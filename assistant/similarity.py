@@ -36,10 +36,12 @@ class Similarity:
     """Compares sentences with the passages of one prompt. The passages are embedded when the first sentence asks.
 
     encode: texts to their vectors, (len(texts), dimension) float32, L2-normalised. Slow enough for a thread of its own.
+    dropped: what was found and not shown; a sentence that is nearer to one of these tells of none that was.
     """
 
-    def __init__(self, evidence: Sequence[Evidence], encode: Encode) -> None:
+    def __init__(self, evidence: Sequence[Evidence], encode: Encode, dropped: Sequence[Evidence] = ()) -> None:
         self.evidence, self.encode = evidence, encode
+        self._all = [*evidence, *dropped]
 
     def best(self, prose: str) -> Evidence | None:
         """The one passage that a sentence tells of, or None when it isn't certain."""
@@ -47,11 +49,14 @@ class Similarity:
         return passage if certainty >= CERTAIN else None
 
     def likeliest(self, prose: str) -> tuple[Evidence | None, float]:
-        """(passage, how certain), or (None, 0) where there is too little to compare, or the nearest lacks a name."""
-        if len(self.evidence) < FEWEST_PASSAGES or len(word_beginnings(prose)) < FEWEST_WORDS:
+        """(passage, how certain), or (None, 0) where there is too little to compare, or the nearest wasn't shown or lacks a
+        name."""
+        if len(self._all) < FEWEST_PASSAGES or len(word_beginnings(prose)) < FEWEST_WORDS:
             return None, 0.0
         scores = self.scores(prose)
         second, best = np.argsort(scores)[-2:]
+        if best >= len(self.evidence):
+            return None, 0.0
         passage = self.evidence[best]
         names = set(names_in(MARK.sub(" ", prose))) - TRIVIAL
         if any(find(name, passage) is None for name in names):
@@ -59,17 +64,17 @@ class Similarity:
         return passage, float(scores[best] + LEAD * (scores[best] - scores[second]))
 
     def scores(self, prose: str) -> NDArray[np.float64]:
-        """For each passage the cosine and the shared words, (len(evidence),)."""
+        """For each passage, those that were dropped after those that were shown, the cosine and the shared words."""
         cosines = self._vectors @ self.encode([prose])[0]
         return np.asarray(cosines, np.float64) + self._shared_words(word_beginnings(prose))
 
     @functools.cached_property
     def _vectors(self) -> NDArray[np.float32]:
-        return self.encode([f"{passage.path.rpartition('/')[2]} {passage.symbol}: {passage.text}" for passage in self.evidence])
+        return self.encode([f"{passage.path.rpartition('/')[2]} {passage.symbol}: {passage.text}" for passage in self._all])
 
     @functools.cached_property
     def _words(self) -> list[frozenset[str]]:
-        return [word_beginnings(f"{passage.path} {passage.symbol} {passage.text}") for passage in self.evidence]
+        return [word_beginnings(f"{passage.path} {passage.symbol} {passage.text}") for passage in self._all]
 
     def _shared_words(self, words: frozenset[str]) -> NDArray[np.float64]:
         """For each passage the part of the sentence's words that it holds, weighted by how few of the passages do, 0 to 1."""

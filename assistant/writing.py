@@ -102,7 +102,8 @@ class Writing:
         found, job = self._story.found, self._story.job
         if self._story.decision.route != "code" or found.strength.embedder != EMBEDDER:
             return None
-        return Similarity(prompt.evidence, functools.partial(self._story.retriever.embed, job.snapshot_dir))
+        encode = functools.partial(self._story.retriever.embed, job.snapshot_dir)
+        return Similarity(prompt.evidence, encode, prompt.dropped)
 
     async def _tell_similar(self) -> None:
         """At the end: only then is it known that the model wrote no number, and nobody waits for text."""

@@ -40,7 +40,6 @@ _LOG_OF_CHANGES = re.compile(
     r"^(?:change(?:s|log)|history|news|releases?|authors|contributors|upgrading|migration)\b", re.IGNORECASE
 )
 
-# Messages that tell of no place in the code.
 _CHORE = re.compile(
     r"(?:chore|release|revert|bump|merge|version|build\(deps|update (?:dependency|version|changelog))\b", re.IGNORECASE
 )
@@ -68,7 +67,7 @@ def training_questions(
     for commit in commits(clone, repository.revision, COMMITS_READ):
         if commit.sha in held_out:
             continue
-        message = _NO_PROSE.sub("", commit.message).strip()
+        message = plain_message(commit)
         category, relevant = answers(commit.paths, languages)
         if relevant and _is_long(message):
             found.append(Question(repository.name, repository.language, category, message, tuple(map(Target, relevant))))
@@ -113,5 +112,15 @@ def _kind(path: str, language: str) -> str:
     return "documentation" if language in _PROSE else "other"
 
 
+def plain_message(commit: Commit) -> str:
+    """A commit's message without trailers and what only a tool reads."""
+    return _NO_PROSE.sub("", commit.message).strip()
+
+
+def is_chore(message: str) -> bool:
+    """Whether a message tells of no place in the code."""
+    return _CHORE.match(message) is not None
+
+
 def _is_long(message: str) -> bool:
-    return not _CHORE.match(message) and MOST_WORDS_OF_SHORT < len(analyse(message).words) <= MOST_CONTENT_WORDS
+    return not is_chore(message) and MOST_WORDS_OF_SHORT < len(analyse(message).words) <= MOST_CONTENT_WORDS

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SENTENCES = Path(__file__).parent / "uncited" / "sentences.jsonl"
 PRECISION = 0.95
 FEWER_PASSAGES = 6
+SHOWN_PASSAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ def main() -> None:
     report_held_out(told)
     fewer = [tell(one) for one in map(with_fewer_passages, sentences)]
     report(f"both, among {FEWER_PASSAGES} passages", fewer, lambda one: one.by_name or one.similar)
+    few = [tell(one) for one in map(with_few_shown, sentences)]
+    report(f"both, {SHOWN_PASSAGES} shown, the others dropped", few, lambda one: one.by_name or one.similar)
     without = [tell(without_the_right(sentence)) for sentence in sentences if sentence.right]
     by_name, similar = (sum(getattr(one, way) is not None for one in without) for way in ("by_name", "similar"))
     print(f"\n{len(without)} sentences without their own passages: {by_name} are matched by names, {similar} by similarity")
@@ -124,6 +127,13 @@ def with_fewer_passages(sentence: Sentence) -> Sentence:
     first = sentence.passages[:FEWER_PASSAGES]
     right = [passage for passage in sentence.passages[FEWER_PASSAGES:] if passage.number in sentence.right]
     return among(sentence, [*first[: FEWER_PASSAGES - len(right)], *right])
+
+
+def with_few_shown(sentence: Sentence) -> Sentence:
+    """The right passages and the first others are shown, and the rest was found and dropped, as for a small model."""
+    shown = sorted(sentence.passages, key=lambda passage: passage.number not in sentence.right)[:SHOWN_PASSAGES]
+    dropped = [passage for passage in sentence.passages if passage not in shown]
+    return replace(sentence, similarity=Similarity(shown, sentence.similarity.encode, dropped))
 
 
 def without_the_right(sentence: Sentence) -> Sentence:

@@ -23,10 +23,11 @@ from indexer.snapshot import SnapshotReader
 from indexer.symbols import DefinitionHit
 from indexer.types import Origin, Passage, Signal, Span
 
-# A chunk in its file: 1 for the best lexical one; what a definition, the nearest vector and a named line add to that.
-_DEFINITION_SHARE = 1.5
+# A chunk in its file: 1 for the best lexical one and 1 for the one that holds most of the query; what the nearest vector, a
+# definition (where the query is a name, or names it among other words) and a named line add to that (benchmarks.passages).
 _DENSE_SHARE = 0.3
-_LINE_SHARE = 3.0
+_DEFINITION_SHARE, _SYMBOL_SHARE = 0.5, 3.0
+_LINE_SHARE = 6.0
 
 # The nth further passage of a file has the file's chance times this to the power of n: in a list that a person reads, other
 # files are worth more than more of the same one, and an answer needs more than one passage of a file that surely holds it.
@@ -60,13 +61,17 @@ class RankedChunk:
 
 
 class PassagePicker:
-    """Picks the chunks that stand for a file. further: what share of its chance each further passage of it has."""
+    """Picks the chunks that stand for a file. is_name: the query is a name and nothing else. further: what share of its chance
+    each further passage of a file has."""
 
-    def __init__(self, findings: Findings, further: float = FURTHER_PASSAGE_SHARE) -> None:
+    def __init__(self, findings: Findings, is_name: bool = False, further: float = FURTHER_PASSAGE_SHARE) -> None:
         self._findings = findings
         self._further = further
+        self._definition_share = _SYMBOL_SHARE if is_name else _DEFINITION_SHARE
         self._lexical = _Ranks("lexical", findings.lexical)
-        self._dense = _Ranks("dense", findings.dense)
+        self._shares = _Ranks("lexical", _by_share(findings))
+        # Cosines of near chunks differ little; what they are above the farthest tells them apart.
+        self._dense = _Ranks("dense", findings.dense, least=float(findings.dense.scores.min(initial=1.0)))
         self._cards = dict(zip(findings.cards, enumerate(findings.cards.values(), 1), strict=True))
         self._definitions: dict[int, list[tuple[int, DefinitionHit]]] = defaultdict(list)
         for rank, hit in enumerate(findings.definitions, 1):
@@ -97,9 +102,10 @@ class PassagePicker:
         return found
 
     def _worth(self, span: ChunkSpan, file_id: int, defining: Mapping[int, Origin]) -> float:
-        worth = self._lexical.relative(span.chunk_id, file_id) + _DENSE_SHARE * self._dense.relative(span.chunk_id, file_id)
+        chunk = span.chunk_id, file_id
+        worth = self._lexical.relative(*chunk) + self._shares.relative(*chunk) + _DENSE_SHARE * self._dense.relative(*chunk)
         if span.chunk_id in defining:
-            worth += _DEFINITION_SHARE * defining[span.chunk_id].score
+            worth += self._definition_share * defining[span.chunk_id].score
         line = self._findings.lines.get(file_id, 0)
         return worth + (_LINE_SHARE if span.start_line <= line <= span.end_line else 0.0)
 
@@ -152,19 +158,26 @@ def place_chunks(
 
 
 class _Ranks:
-    """A signal's chunks: the rank and score of each, and the best score in each file."""
+    """A signal's chunks: the rank and score of each, and the best score in each file. least: the score that tells nothing."""
 
-    def __init__(self, signal: Signal, hits: Hits) -> None:
+    def __init__(self, signal: Signal, hits: Hits, least: float = 0.0) -> None:
         self.signal = signal
         self.of = hits.ranks()
         self._best = hits.best_of_files()
+        self._least = least
 
     def relative(self, chunk_id: int, file_id: int) -> float:
-        """A chunk's score as a share of the best in its file; 0 where the signal didn't find it."""
+        """A chunk's score above `least` as a share of the best in its file; 0 where the signal didn't find it."""
         found = self.of.get(chunk_id)
-        if found is None or self._best[file_id] <= 0:
+        if found is None or self._best[file_id] <= self._least:
             return 0.0
-        return max(0.0, found[1] / self._best[file_id])
+        return max(0.0, (found[1] - self._least) / (self._best[file_id] - self._least))
+
+
+def _by_share(findings: Findings) -> Hits:
+    """The lexical hits, first those that hold most of the query."""
+    order = np.argsort(-findings.shares, kind="stable")
+    return Hits(findings.lexical.chunks[order], findings.lexical.files[order], findings.shares[order])
 
 
 class _File:

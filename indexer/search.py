@@ -96,7 +96,8 @@ class Search:
         findings = self._signals.ask() if self._query.kind != "regex" else Findings()
         with self._steps.timed("Ranking") as tell:
             ranking = self._rank(findings)
-            passages = self._passages(PassagePicker(findings, further), ranking, places, limit)
+            picker = PassagePicker(findings, self._query.kind == "symbol", further)
+            passages = self._passages(picker, ranking, places, limit)
             if self._query.kind != "regex":
                 tell(f"{counted(len(ranking.ids), 'file')} compared")
         matched, missing = self._words()

@@ -364,9 +364,11 @@ def test_the_best_passage_is_number_one_and_stands_last_next_to_the_question() -
 
 
 def test_a_small_budget_is_shared_by_several_passages() -> None:
-    many = tuple(passage(lines_of(60, f"value_{name}"), f"{name}.py") for name in "abcdef")
-    prompt = pack(Limits(4096, 1024, 900), Question("How is value computed?", passages=many))
-    assert len(prompt.evidence) >= 4
+    many = tuple(passage(lines_of(50, f"value_{name}"), f"{name}.py") for name in "abcdef")
+    prompt = pack(Limits(4096, 1024, 1000), Question("How is value computed?", passages=many))
+    first, second, third = prompt.evidence
+    assert first.text == many[0].text and second.text == many[1].text, "long passages come whole"
+    assert third.end_line - third.start_line < 59, "and what is left holds the best lines of one more"
     assert [one.evidence is None for one in prompt.chosen] == sorted(one.evidence is None for one in prompt.chosen)
 
 

@@ -57,6 +57,11 @@ def test_few_passages_and_few_words_tell_too_little() -> None:
     assert best("Temporary file.") is None
 
 
+def test_passages_that_were_dropped_are_compared_and_never_told() -> None:
+    assert Similarity((UPLOAD,), Counting(), (COOKIE, REDIRECT, TIMER)).best(PARAPHRASE) == UPLOAD
+    assert Similarity((COOKIE, REDIRECT, TIMER), Counting(), (UPLOAD,)).best(PARAPHRASE) is None
+
+
 def test_the_passages_are_embedded_once_and_only_when_a_sentence_asks() -> None:
     encode = Counting()
     similarity = Similarity(GIVEN, encode)
