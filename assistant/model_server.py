@@ -24,7 +24,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import httpx
+
+from assistant.catalogue import family_of
 from assistant.errors import ModelError, WeightsError
+from assistant.prompts import CODE_BEGINNING, normalised
 from assistant.weights import DEMONSTRATION, Choice, FetchProgress, Weights, WeightsSource, discard_if_damaged, fetch
 
 log = logging.getLogger(__name__)
@@ -35,6 +39,7 @@ PARALLEL_ANSWERS = 2
 # model takes 28 KiB a token, so this is four full contexts.
 PROMPT_CACHE_MIB = 512
 RETRY_S = 60.0
+READ_AHEAD_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,19 @@ def serve(weights: Weights, path: Path, host: str, port: int, *, context_tokens:
         raise ModelError(f"{weights.title} can't be loaded, or {host}:{port} is taken: see the lines above.") from error
 
 
+def read_ahead(address: str, alias: str) -> None:
+    """Have the server read what every prompt about the code begins with, so that the first question needn't wait for that:
+    llama.cpp keeps the state of a prompt, and goes on from where the next one differs."""
+    messages = [asdict(message) for message in normalised(CODE_BEGINNING, family_of(alias))]
+    question = {"model": alias, "messages": messages, "max_tokens": 1}
+    try:
+        httpx.post(f"{address}/v1/chat/completions", json=question, timeout=READ_AHEAD_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as error:
+        log.warning("The beginning of the prompts could not be read ahead: %s", error)
+    else:
+        log.info("%s has read the beginning of the prompts.", alias)
+
+
 def run(host: str, port: int, choice: Choice, fetcher: Fetcher, *, context_tokens: int) -> None:
     """The whole life of the model server, until SIGTERM or SIGINT."""
     _on_stop(_exit)
@@ -189,6 +207,7 @@ def run(host: str, port: int, choice: Choice, fetcher: Fetcher, *, context_token
     _on_stop(_exit_at_once)
     server = serve(weights, path, host, port, context_tokens=context_tokens, cache_dir=fetcher.cache_dir)
     log.info("%s answers at %s with %s tokens of context.", weights.alias, server.listening_address, context_tokens)
+    read_ahead(server.listening_address, weights.alias)
     while True:
         signal.pause()
 

@@ -99,6 +99,9 @@ Question: Where are orders deleted?""",
     Message("assistant", "The passages do not show where orders are deleted. `place_order` only creates one [1]."),
 )
 
+# Of every prompt for a question about the code.
+CODE_BEGINNING = (Message("system", CODE_SYSTEM), *EXAMPLES)
+
 REMINDER = "Answer briefly from these passages. End each sentence with the number of the passage that shows it, like [1]."
 UNVERIFIED = (
     "None of this could be verified in the passages that it cites: the repository may not hold the answer. "
@@ -132,8 +135,8 @@ def code_messages(
     if evidence_first and conversation:
         first, *later = conversation
         told = [Message("user", f"{block}Question: {first.content}"), *later]
-        return [Message("system", CODE_SYSTEM), *EXAMPLES, *told, Message("user", asked)]
-    return [Message("system", CODE_SYSTEM), *EXAMPLES, *conversation, Message("user", block + asked)]
+        return [*CODE_BEGINNING, *told, Message("user", asked)]
+    return [*CODE_BEGINNING, *conversation, Message("user", block + asked)]
 
 
 def missing_words(words: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 
 from assistant.errors import ModelError, WeightsError
 from assistant.model_server import Fetcher, PlaceholderServer, placeholder, wait_for_weights
+from assistant.prompts import code_messages
 from assistant.weights import CODER, DEMONSTRATION, Choice, FetchProgress, Report, Weights, weights_path
 from tests.processes import ROOT, environment, free_port, wait_until
 
@@ -156,6 +158,18 @@ def test_the_server_speaks_openai_with_the_demonstration_model(demonstration_wei
     assert answer["usage"]["completion_tokens"] > 0
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
+
+
+@pytest.mark.integration
+def test_the_first_question_finds_the_beginning_of_its_prompt_read(
+    demonstration_weights: Path, start_server: StartServer
+) -> None:
+    process, address = start_server(SEXTANT_EMBEDDED_MODEL="demonstration", SEXTANT_EMBEDDED_CONTEXT="4096")
+    assert any("has read the beginning of the prompts" in line for line in process.stderr or ())
+    messages = code_messages("Where is the cart filled?", [], ["[1] cart.py:1-2\n def fill(self):\n     pass"], mark="=====")
+    question = {"messages": [asdict(message) for message in messages], "max_tokens": 1, "model": "any"}
+    usage = httpx.post(f"{address}/v1/chat/completions", json=question, timeout=60).json()["usage"]
+    assert usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"] < 100
 
 
 @pytest.mark.integration
