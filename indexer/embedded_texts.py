@@ -24,6 +24,8 @@ _BODY_LINES = 12
 _LINES_ABOVE = 6
 _RULE_CHARACTERS = 70
 _LONG_RULE = re.compile(r"([^\w\s])\1{2,}")
+# The same in ASCII, where the characters can be listed, and most texts are told to hold none in a quarter of the time.
+_RULE_IN_ASCII = re.compile(r"([\x00-\x08\x0e-\x1b!-/:-@\[-^`{-\x7f])\1\1")
 
 
 def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
@@ -48,17 +50,24 @@ def shortened(text: str) -> str:
     """The text on one line, each rule in it as one character, up to EMBEDDED_TEXT_CHARACTERS."""
     text = " ".join(text.split())
     # Mostly the beginning is enough; two characters more, since it may end within a rule.
-    short = _LONG_RULE.sub(r"\1", text[: EMBEDDED_TEXT_CHARACTERS + _RULE_CHARACTERS])
-    if len(short) < EMBEDDED_TEXT_CHARACTERS + 2:
-        short = _LONG_RULE.sub(r"\1", text)
+    enough = EMBEDDED_TEXT_CHARACTERS + _RULE_CHARACTERS
+    short = _without_rules(text[:enough])
+    if len(short) < EMBEDDED_TEXT_CHARACTERS + 2 and len(text) > enough:
+        short = _without_rules(text)
     return short[:EMBEDDED_TEXT_CHARACTERS]
+
+
+def _without_rules(text: str) -> str:
+    if text.isascii() and not _RULE_IN_ASCII.search(text):
+        return text
+    return _LONG_RULE.sub(r"\1", text)
 
 
 def card_text(path: str, parsed: ParsedFile) -> str:
     """The short text that stands for a whole file: its name, what its head comment says, and the
     names that it defines. Without the folder, as in `embedded_texts`."""
     names = dict.fromkeys(definition.name for definition in parsed.definitions)
-    header = " ".join(_LONG_RULE.sub(r"\1", parsed.header).split())[:_HEADER_CHARACTERS]
+    header = " ".join(_without_rules(parsed.header).split())[:_HEADER_CHARACTERS]
     return f"{path.rpartition('/')[2]} {header} {' '.join(names)}"[:EMBEDDED_TEXT_CHARACTERS].rstrip()
 
 
