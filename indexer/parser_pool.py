@@ -84,6 +84,8 @@ class _Worker:
         self.ready = False
         self.heard_at = self.look_at = time.monotonic()
         self._cpu_at = 0.0
+        self._sent = select.poll()
+        self._sent.register(self.results.fileno(), select.POLLIN)
         _widen(self.results)
         _widen(self.batches)  # or the first batch is waited with until the process has started
         with its_batches, its_results:
@@ -99,6 +101,10 @@ class _Worker:
         self.tasks.extend(tasks)
         self.heard()
         self.batches.send((finish, [(task.path, task.data, known.get(task.path, frozenset())) for task in tasks]))
+
+    def has_sent(self) -> bool:
+        """Whether it has sent something that was not received yet, or is gone."""
+        return bool(self._sent.poll(0))
 
     def heard(self) -> None:
         """Count time from now on, for the next file."""
@@ -291,7 +297,7 @@ class _Run:
             self._take(worker)
         now = time.monotonic()
         for worker in busy:
-            if worker in heard_from or not worker.tasks or now < self._overdue_at(worker) or _heard_from([worker]):
+            if worker in heard_from or not worker.tasks or now < self._overdue_at(worker) or worker.has_sent():
                 continue
             if not worker.ready or worker.is_overdue(self.pool.deadline_s):
                 self._end_overdue(worker)
@@ -305,14 +311,14 @@ class _Run:
     def _take(self, worker: _Worker) -> None:
         """Take every result that a worker has sent."""
         try:
-            while worker.tasks and _heard_from([worker]):
+            while worker.tasks and worker.has_sent():
                 result = worker.results.recv()
                 if worker.ready:
                     self.done[worker.tasks.popleft().index] = result
                 else:
                     worker.ready, worker.pid = True, result
                     self.pool._stillborn = 0
-                worker.heard()
+            worker.heard()
         except (EOFError, OSError):
             self._lost(worker)
 

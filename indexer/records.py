@@ -12,21 +12,22 @@ from typing import NamedTuple
 
 from indexer.embedded_texts import card_text, embedded_texts, text_hash
 from indexer.term_counts import FileTerms, count_terms
-from indexer.types import ParsedFile
+from indexer.types import ParsedFile, Reference
 
 # Level 6 halves the speed for 4 % less.
 _ZLIB_LEVEL = 3
 
 ChunkRow = tuple[int, int, str, str, str]
 DefinitionRow = tuple[str, str, str, int, int, int, str]
-ReferenceRow = tuple[str, str, int]
+# As columns there are a third as many objects to pickle, and to make again.
+ReferenceColumns = tuple[Sequence[str], Sequence[int], Sequence[str]]
 
 
 class FileRecord(NamedTuple):
     """content: the text, compressed by zlib; card: sha256 of the text that stands for the file when it is embedded; chunks:
     (start line, end line, symbol, kind, sha256 of the text that stands for it when it is embedded); definitions: (name,
-    qualified name, kind, line, start line, end line, signature); references: (name, kind, line); redacted: (kind of secret, how
-    many were taken out), allowed: (kind, how many were left in); all in their order in the file."""
+    qualified name, kind, line, start line, end line, signature); references: their names, lines and kinds; redacted: (kind of
+    secret, how many were taken out), allowed: (kind, how many were left in); all in their order in the file."""
 
     language: str
     lines: int
@@ -36,7 +37,7 @@ class FileRecord(NamedTuple):
     card: str
     chunks: Sequence[ChunkRow]
     definitions: Sequence[DefinitionRow]
-    references: Sequence[ReferenceRow]
+    references: ReferenceColumns
     redacted: Sequence[tuple[str, int]]
     allowed: Sequence[tuple[str, int]]
     terms: FileTerms
@@ -55,8 +56,15 @@ def record_of(path: str, parsed: ParsedFile) -> FileRecord:
         definitions=[
             (d.name, d.qualified_name, d.kind, d.line, d.start_line, d.end_line, d.signature) for d in parsed.definitions
         ],
-        references=[(r.name, r.kind, r.line) for r in parsed.references],
+        references=_columns(parsed.references),
         redacted=parsed.redacted,
         allowed=parsed.allowed,
         terms=count_terms(path, parsed),
     )
+
+
+def _columns(references: Sequence[Reference]) -> ReferenceColumns:
+    if not references:
+        return (), (), ()
+    names, lines, kinds = zip(*references, strict=True)
+    return names, lines, kinds

@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -97,7 +98,8 @@ class SnapshotWriter:
         self._db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", chunks)
         definitions = ((file_id, *definition) for definition in record.definitions)
         self._db.executemany("INSERT INTO definitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", definitions)
-        self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?)", ((file_id, *each) for each in record.references))
+        names, lines, kinds = record.references
+        self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?)", zip(repeat(file_id), names, kinds, lines, strict=False))
         secrets = [(*found, 0) for found in record.redacted] + [(*found, 1) for found in record.allowed]
         if secrets:
             self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?, ?)", ((file_id, *found) for found in secrets))
