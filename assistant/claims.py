@@ -48,11 +48,11 @@ Checked = tuple[State, tuple[Found, ...], tuple[str, ...], str]
 
 def check(prose: str, cited: Sequence[Evidence], given: Mapping[int, Evidence]) -> dict[int, Checked]:
     """Each cited passage's number → (state, found, missing, reason). `given`: all passages, to tell where a name is instead."""
-    names = names_in(MARK.sub(" ", prose))
-    told = [name for name in names if name not in TRIVIAL]
-    if all(any(is_place_of(evidence, name) for evidence in cited) for name in told):
+    named = names_in(MARK.sub(" ", prose))
+    names = [name for name in named if not any(is_place_of(evidence, name) for evidence in cited)]
+    if set(names) <= TRIVIAL:
         quotes = {number: quoted_in(prose, passage) for number, passage in given.items()}
-        return {evidence.number: _judge_quote(evidence.number, quotes, bool(told)) for evidence in cited}
+        return {evidence.number: _judge_quote(evidence.number, quotes, len(names) < len(named)) for evidence in cited}
     lines = {evidence.number: found_in(prose, evidence) for evidence in cited}
     somewhere = {found.name for founds in lines.values() for found in founds}
     missing = tuple(name for name in names if name not in somewhere)
@@ -60,7 +60,9 @@ def check(prose: str, cited: Sequence[Evidence], given: Mapping[int, Evidence]) 
 
 
 def found_in(prose: str, evidence: Evidence) -> tuple[Found, ...]:
-    lines = [(name, find(name, evidence)) for name in names_in(MARK.sub(" ", prose))]
+    """The names in a stretch of prose that a passage holds, but for its file's own."""
+    names = [name for name in names_in(MARK.sub(" ", prose)) if not is_place_of(evidence, name)]
+    lines = [(name, find(name, evidence)) for name in names]
     return tuple(Found(name, line) for name, line in lines if line is not None)
 
 

@@ -342,7 +342,7 @@ def covered(text: str) -> list[tuple[int, tuple[str, ...]]]:
         ("[1] `open` calls it.", [(1, ("open",))]),
         ("- [1] `open` calls it, [2] `SALT` is added.", [(1, ("open",)), (2, ("SALT",))]),
         ("It calls `open`\nand so on [1].", [(1, ())]),
-        ("See `web/session.py`, e.g. `open` [1].", [(1, ("open", "web/session.py"))]),
+        ("See `key`, e.g. `open` [1].", [(1, ("key", "open"))]),
         ("It takes 1. `open` 2. `key` [1].", [(1, ("key", "open"))]),
     ],
 )
