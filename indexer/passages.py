@@ -24,7 +24,8 @@ from indexer.symbols import DefinitionHit
 from indexer.types import Origin, Passage, Signal, Span
 
 # A chunk in its file: 1 for the best lexical one and 1 for the one that holds most of the query; what the nearest vector, a
-# definition (where the query is a name, or names it among other words) and a named line add to that (benchmarks.passages).
+# definition and a named line add to that (benchmarks.passages). A definition counts more where the query is a name and nothing
+# else, or says its whole name.
 _DENSE_SHARE = 0.3
 _DEFINITION_SHARE, _SYMBOL_SHARE = 0.5, 3.0
 _LINE_SHARE = 6.0
@@ -60,6 +61,13 @@ class RankedChunk:
     origins: tuple[Origin, ...]
 
 
+class _Defining(NamedTuple):
+    """A chunk's definition of something that the query names, and what it adds to the chunk's worth."""
+
+    origin: Origin
+    worth: float
+
+
 class PassagePicker:
     """Picks the chunks that stand for a file. is_name: the query is a name and nothing else. further: what share of its chance
     each further passage of a file has."""
@@ -67,7 +75,7 @@ class PassagePicker:
     def __init__(self, findings: Findings, is_name: bool = False, further: float = FURTHER_PASSAGE_SHARE) -> None:
         self._findings = findings
         self._further = further
-        self._definition_share = _SYMBOL_SHARE if is_name else _DEFINITION_SHARE
+        self._is_name = is_name
         self._lexical = _Ranks("lexical", findings.lexical)
         self._shares = _Ranks("lexical", _by_share(findings))
         # Cosines of near chunks differ little; what they are above the farthest tells them apart.
@@ -91,29 +99,30 @@ class PassagePicker:
             share = self._further**place * (worth[chunk_id] / best)
             yield RankedChunk(chunk_id, file_id, chance * share, self._origins(chunk_id, file_id, defining))
 
-    def _defining_chunks(self, file_id: int, spans: Sequence[ChunkSpan]) -> dict[int, Origin]:
-        """The likeliest definition in each chunk, as the origin "symbol"."""
-        found: dict[int, Origin] = {}
+    def _defining_chunks(self, file_id: int, spans: Sequence[ChunkSpan]) -> dict[int, _Defining]:
+        """The likeliest definition in each chunk."""
+        found: dict[int, _Defining] = {}
         for rank, hit in self._definitions.get(file_id, ()):
             holding = [span for span in spans if span.start_line <= hit.line <= span.end_line]
             if holding:
                 narrowest = min(holding, key=lambda span: span.end_line - span.start_line)
-                found.setdefault(narrowest.chunk_id, Origin("symbol", rank, hit.weight))
+                share = _SYMBOL_SHARE if self._is_name or hit.whole else _DEFINITION_SHARE
+                found.setdefault(narrowest.chunk_id, _Defining(Origin("symbol", rank, hit.weight), share * hit.weight))
         return found
 
-    def _worth(self, span: ChunkSpan, file_id: int, defining: Mapping[int, Origin]) -> float:
+    def _worth(self, span: ChunkSpan, file_id: int, defining: Mapping[int, _Defining]) -> float:
         chunk = span.chunk_id, file_id
         worth = self._lexical.relative(*chunk) + self._shares.relative(*chunk) + _DENSE_SHARE * self._dense.relative(*chunk)
         if span.chunk_id in defining:
-            worth += self._definition_share * defining[span.chunk_id].score
+            worth += defining[span.chunk_id].worth
         line = self._findings.lines.get(file_id, 0)
         return worth + (_LINE_SHARE if span.start_line <= line <= span.end_line else 0.0)
 
-    def _origins(self, chunk_id: int, file_id: int, defining: Mapping[int, Origin]) -> tuple[Origin, ...]:
+    def _origins(self, chunk_id: int, file_id: int, defining: Mapping[int, _Defining]) -> tuple[Origin, ...]:
         signals = (self._lexical, self._dense)
         origins = [Origin(ranks.signal, *ranks.of[chunk_id]) for ranks in signals if chunk_id in ranks.of]
         if chunk_id in defining:
-            origins.append(defining[chunk_id])
+            origins.append(defining[chunk_id].origin)
         if not origins and file_id in self._cards:
             origins.append(Origin("lexical", *self._cards[file_id]))
         return tuple(origins)

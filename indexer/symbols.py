@@ -43,12 +43,14 @@ _KEY = "lower(replace(name, '_', ''))"
 
 @dataclass(frozen=True, slots=True)
 class DefinitionHit:
-    """A definition of a name that a question mentions; weight from 0 to 1."""
+    """A definition of a name that a question mentions; weight from 0 to 1; whole: the question says where it is defined, too
+    ("Session.request")."""
 
     file_id: int
     name: str
     line: int
     weight: float
+    whole: bool = False
 
 
 def index_names(db: sqlite3.Connection) -> None:
@@ -71,7 +73,9 @@ def _definitions_of(db: sqlite3.Connection, name: Name, holds: Callable[[int], b
     query = f"SELECT file_id, name, qualified_name, kind, line FROM definitions WHERE {_KEY} = ?"  # noqa: S608
     rows = (row for row in db.execute(query, (key,)) if holds(row[0]))
     return [
-        DefinitionHit(file_id, found, line, name.weight * _likeness(name, found, qualified, kind))
+        DefinitionHit(
+            file_id, found, line, name.weight * _likeness(name, found, qualified, kind), _is_whole(name, found, qualified)
+        )
         for file_id, found, qualified, kind, line in islice(rows, _MOST_DEFINITIONS)
     ]
 
@@ -81,10 +85,12 @@ def _likeness(name: Name, found: str, qualified: str, kind: str) -> float:
     if name.text.rstrip("!?") != found.rstrip("!?"):
         likeness *= _OTHER_SPELLING
     if name.qualifier:
-        if not fold(qualified).endswith(fold(name.qualifier) + fold(found)):
-            return likeness * _OTHER_QUALIFIER
-        return max(likeness, KIND_WEIGHTS["function"])
+        return max(likeness, KIND_WEIGHTS["function"]) if _is_whole(name, found, qualified) else likeness * _OTHER_QUALIFIER
     return likeness
+
+
+def _is_whole(name: Name, found: str, qualified: str) -> bool:
+    return bool(name.qualifier) and fold(qualified).endswith(fold(name.qualifier) + fold(found))
 
 
 def uses_of_files(db: sqlite3.Connection) -> Iterator[tuple[int, int, float]]:

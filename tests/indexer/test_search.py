@@ -103,6 +103,17 @@ def test_a_qualified_name_finds_the_member(retriever, shop):
     assert "def total" in retriever.search(shop, "Cart.total").passages[0].text
 
 
+def test_of_a_file_the_member_that_a_question_names_whole_comes_first_and_a_bare_word_says_less_than_the_words_around_it(
+    retriever, tmp_path
+):
+    told = "# A cart is closed before its orders are sold and shipped.\n" * 40
+    members = "class Cart:\n    def close(self):\n        return 1\n\n\n" + "# -\n" * 300 + told + "ORDERS = 1\n"
+    snapshot = built(tmp_path, {"cart.py": members})
+    asked = "what does {} do before orders are sold and shipped"
+    assert "def close" in retriever.search(snapshot, asked.format("Cart.close")).passages[0].text
+    assert "def close" not in retriever.search(snapshot, asked.format("a cart that closes")).passages[0].text
+
+
 def test_a_path_in_the_question_comes_first(retriever, shop):
     assert paths(retriever.search(shop, "what is in examples/buy.py about the cart"))[0] == "examples/buy.py"
 
