@@ -12,7 +12,7 @@ import re
 
 _MACRO = rb"[A-Z][A-Z0-9_]{2,}(?:\([^()\n]*\))?"
 _NAME = rb"\w+(?:::\w+|<[^<>;{}()\n]{0,200}>)*"
-# Words that a macro may follow.
+# Words that a macro may follow; they begin with one of c, e, f, i, s, t, u and v.
 _HEADS = rb"static|inline|constexpr|virtual|friend|extern|typedef|if|class|struct|union|enum"
 _SIGN = re.compile(rb"[^\s\w]")
 # Each alternative consumes what it recognises, even where its end is missing, so a file is read once from front to back.
@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     |^[ \t]*(?P<alone>[A-Z][A-Z0-9]*_[A-Z0-9_]+(?:\([^()\n]*\))?|Q_OBJECT)[ \t]*(?=\n|//|/\*)
     |\b(?:class|struct|union)\s+(?P<tag>%(macro)s)(?=\s+%(name)s\s*(?:final\s*)?(?:\{|:(?!:)))
     |\b(?P<enum>enum)\b
-    |(?P<plain>(?:[ \t]++|[()\[\],.*&+=<>!|?:-]++|(?!(?:%(heads)s)\b)\b\w++)++)
+    |(?P<plain>(?:[ \t()\[\],.*&+=<>!|?:-]++|\n(?![ \t]*[#A-Z])|\b(?:[abdghj-rw-zA-Z0-9_]\w*+|(?!(?:%(heads)s)\b)\w++))++)
     |\w+
     |(?P<mark>[^\s\w])
     """
@@ -43,19 +43,20 @@ _MISPLACED = frozenset({"linkage", "before", "after", "constexpr", "tag"})
 def without_macros(data: bytes) -> bytes:
     """`data` with blanks in place of the macros that stand before, between or in the heads of declarations."""
     text = bytearray(data)
-    mark = b";"  # the last character that was neither a word, a comment nor a directive
+    mark = b";"  # the last character of those that may end a declaration
+    since: list[re.Match[bytes]] = []  # what is plain after it
     in_enum = False
     for match in _TOKEN.finditer(data):
         kind = match.lastgroup
         if kind == "plain":
-            if _SIGN.search(match[0]):
-                mark = b","  # neither the beginning nor the end of anything
+            since.append(match)
         elif kind == "mark":
             mark = match[0]
+            since.clear()
             in_enum = in_enum and mark not in b";}"
         elif kind == "enum":
             in_enum = True
-        elif kind in _MISPLACED or _is_out_of_place(match, mark, in_enum):
+        elif kind in _MISPLACED or _is_out_of_place(match, mark, since, in_enum):
             assert kind
             _blank(text, *match.span(kind))
         elif kind == "condition" and len(match[kind]) > 1:
@@ -68,8 +69,9 @@ def _blank(text: bytearray, start: int, end: int) -> None:
     text[start:end] = re.sub(rb"[^\n]", b" ", text[start:end])
 
 
-def _is_out_of_place(match: re.Match[bytes], mark: bytes, in_enum: bool) -> bool:
-    """Whether a directive or a macro alone on its line stands, after `mark`, where the grammar wants something else.
+def _is_out_of_place(match: re.Match[bytes], mark: bytes, since: list[re.Match[bytes]], in_enum: bool) -> bool:
+    """Whether a directive or a macro alone on its line stands, after `mark` and what is plain `since`, where the grammar wants
+    something else.
 
     In an enum a name alone is an enumerator, and what makes enumerators is no part of the language; elsewhere a macro that
     begins a declaration or a member stands for all of it.
@@ -78,4 +80,6 @@ def _is_out_of_place(match: re.Match[bytes], mark: bytes, in_enum: bool) -> bool
         return in_enum
     if match.lastgroup != "alone":
         return False
-    return b"(" in match[0] if in_enum else mark in b";{}"
+    if in_enum:
+        return b"(" in match[0]
+    return mark in b";{}" and not any(_SIGN.search(plain[0]) for plain in since)

@@ -200,6 +200,14 @@ def query(language: Language) -> Query:
     return Query(grammar(language), _query_text(language.name))
 
 
+@cache
+def not_called(language: Language) -> frozenset[str]:
+    """What a `@reference.bare` may stand on that is a word of the language and no name. Not told by the query, whose predicates
+    cost as much as all the rest of it."""
+    first = re.match(r"; not called: (.+)\n", _query_text(language.name))
+    return frozenset(first[1].split()) if first else frozenset()
+
+
 def _query_text(name: str) -> str:
     """The text of `queries/NAME.scm`, before the text of the query that its first line inherits."""
     text = (QUERIES / f"{name}.scm").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import accumulate
@@ -22,7 +22,7 @@ from typing import NamedTuple
 from tree_sitter import Node, Parser, QueryCursor, Tree
 
 from indexer.c_macros import without_macros
-from indexer.languages import Language, grammar, query
+from indexer.languages import Language, grammar, not_called, query
 from indexer.types import Definition, Reference
 
 MAX_DEPTH = 24
@@ -129,7 +129,7 @@ def read_syntax(language: Language, data: bytes) -> Syntax:
     placed = list(_placed(items, leading, lines))
     return Syntax(
         definitions=tuple(definition for definition, _ in placed if definition),
-        references=_references(captured, data, lines),
+        references=_references(captured, data, lines, not_called(language)),
         blocks=tuple(block for _, block in placed),
         header=_header(captured, items, data, lines),
     )
@@ -199,8 +199,9 @@ def _roles(language: Language) -> dict[str, tuple[str, str]]:
     return {name: (role, kind) for name in names for role, _, kind in [name.partition(".")]}
 
 
-def _references(captured: _Captured, data: bytes, lines: list[bytes]) -> tuple[Reference, ...]:
-    """One for each name, kind and line, in order; what defines a name is no reference to it."""
+def _references(captured: _Captured, data: bytes, lines: list[bytes], never: Set[str]) -> tuple[Reference, ...]:
+    """One for each name, kind and line, in order; what defines a name is no reference to it. never: what a bare call
+    never means."""
     defining = {start for start, item in captured.items.items() if not item.scope}
     line_starts = _line_starts(lines)
     names = _Names()
@@ -209,6 +210,12 @@ def _references(captured: _Captured, data: bytes, lines: list[bytes]) -> tuple[R
         for start, (_, kind, end) in captured.references.items()
         if start not in defining
     }
+    if never:
+        found = {
+            (line, name, "call" if kind == "bare" else kind)
+            for line, name, kind in found
+            if not (kind == "bare" and name in never)
+        }
     return tuple([Reference(name, line, kind) for line, name, kind in sorted(found) if name])
 
 

@@ -1,3 +1,4 @@
+; not called: def defp defmacro defmacrop defmodule defprotocol defimpl defguard defguardp defdelegate defstruct alias import require use doc moduledoc spec type typep impl if unless case cond with for fn quote unquote raise test describe assert typedoc callback opaque
 (call
   target: (identifier) @_keyword
   (arguments . (alias) @name)
@@ -67,9 +68,7 @@
   target: (identifier) @_keyword
   (arguments . (alias) @reference.inherit)
   (#any-of? @_keyword "use" "defimpl"))
-(call
-  target: (identifier) @reference.call
-  (#not-match? @reference.call "^(def|defp|defmacro|defmacrop|defmodule|defprotocol|defimpl|defguard|defguardp|defdelegate|defstruct|alias|import|require|use|doc|moduledoc|spec|type|typep|impl|if|unless|case|cond|with|for|fn|quote|unquote|raise|test|describe|assert|typedoc|callback|opaque)$"))
+(call target: (identifier) @reference.bare)
 (call target: (dot right: (identifier) @reference.call))
 (call target: (dot left: (alias) @reference.type))
 (struct (alias) @reference.type)

@@ -1,3 +1,4 @@
+; not called: require require_relative include extend attr_accessor attr_reader attr_writer private public
 (module name: (_) @name) @definition.module
 (class name: (_) @name) @definition.class
 (program (method name: (_) @name) @definition.function)
@@ -30,8 +31,7 @@
   arguments: (argument_list . (string (string_content) @reference.import))
   (#any-of? @_call "require" "require_relative" "autoload"))
 (call receiver: (constant) @reference.type)
-(call method: (identifier) @reference.call
-  (#not-match? @reference.call "^(require|require_relative|include|extend|attr_accessor|attr_reader|attr_writer|private|public)$"))
+(call method: (identifier) @reference.bare)
 (superclass (constant) @reference.inherit)
 (superclass (scope_resolution name: (constant) @reference.inherit))
 (scope_resolution name: (constant) @reference.type)

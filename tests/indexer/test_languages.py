@@ -76,7 +76,8 @@ def test_a_header_is_c_unless_it_says_otherwise(text, name):
 def test_every_language_with_a_grammar_has_a_query_that_compiles(language):
     assert grammar(language).node_kind_count > 10
     captures = {query(language).capture_name(number) for number in range(query(language).capture_count)}
-    assert {"name", "comment", "reference.call", "reference.import"} <= captures
+    assert {"name", "comment", "reference.import"} <= captures
+    assert captures & {"reference.call", "reference.bare"}
     roles = {capture.partition(".")[0] for capture in captures if not capture.startswith("_")}
     assert roles <= {"definition", "scope", "name", "receiver", "reference", "comment", "leading", "docstring"}
 
