@@ -6,6 +6,7 @@ candidates and asks no database.
     stem_hashes    uint64                  the term of each stem
     names, places  Ragged of uint32        by file, the stems that it goes by, and those of its whole path
     uses           Ragged of uint32        by file, the files whose definitions it names
+    imports        uint64                  pairs of files of which one imports the other (indexer.file_uses)
 
 `tabulate` makes the arrays from a finished build, and `indexer.lexical_index` keeps them in `words.bin`.
 """
@@ -23,20 +24,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from indexer.file_traits import traits_of
+from indexer.file_uses import FileUses, folder_numbers
 from indexer.term_counts import term_hash
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NUMBER = np.dtype("<u4")
-# referred: how much other files use what it defines; main and folder: how much of all such uses goes to its top folder and to
-# its own, as shares of the most used one.
+# folder_number: the same for all files of a folder; referred: how much other files use what it defines; main and folder: how
+# much of all such uses goes to its top folder and to its own, as shares of the most used one.
 FILE = np.dtype(
-    [("lines", "<u4"), ("referred", "<f8"), ("main", "<f8"), ("folder", "<f8")]
+    [("lines", "<u4"), ("folder_number", "<u4"), ("referred", "<f8"), ("main", "<f8"), ("folder", "<f8")]
     + [(kind, "?") for kind in ("test", "documentation", "example", "prose")]
 )
-# One file's use of another, and how much of it.
-USE = np.dtype([("file", "<u4"), ("used", "<u4"), ("weight", "<f8")])
 
 # Two stems are taken for one word when one begins with the other and has at least this many letters: read and reader.
 _SHORTEST_PREFIX = 4
@@ -48,12 +48,13 @@ class FileRow(NamedTuple):
     lines: int
 
 
-def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays of a FileTable. files: those with the ids 1, 2, 3, …; uses_of_files: gives USE, sorted by file, and is waited
-    for only when all is done that needs none."""
+def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], FileUses]) -> dict[str, NDArray[Any]]:
+    """The arrays of a FileTable. files: those with the ids 1, 2, 3, …; uses_of_files: is waited for
+    only when all is done that needs none."""
     traits = [traits_of(file.path, file.language) for file in files]
     rows = np.zeros(len(files) + 1, dtype=FILE)
     rows["lines"][1:] = [file.lines for file in files]
+    rows["folder_number"][1:] = folder_numbers(file.path for file in files)
     for kind in ("test", "documentation", "example", "prose"):
         rows[kind][1:] = [getattr(each, kind) for each in traits]
     stems = sorted(set().union(*(each.name | each.place for each in traits)))
@@ -66,7 +67,7 @@ def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], NDArray[Any]]
         **_ragged("names", [sorted(number_of[stem] for stem in each.name) for each in traits]),
         **_ragged("places", [sorted(number_of[stem] for stem in each.place) for each in traits]),
     }
-    uses = uses_of_files()
+    uses, imports = uses_of_files()
     rows["referred"] = np.bincount(uses["used"], uses["weight"], minlength=len(rows))
     referred = rows["referred"][1:].tolist()
     for column, folder_of in (("main", _top_folder), ("folder", _own_folder)):
@@ -74,6 +75,7 @@ def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], NDArray[Any]]
     return arrays | {
         "uses_starts": np.concatenate([[0], np.cumsum(np.bincount(uses["file"], minlength=len(rows)))]).astype(NUMBER),
         "uses_values": uses["used"].astype(NUMBER),
+        "imports": imports,
     }
 
 
@@ -150,6 +152,7 @@ class FileTable:
         self.names = Ragged(arrays["names_starts"], arrays["names_values"])
         self.places = Ragged(arrays["places_starts"], arrays["places_values"])
         self.uses = Ragged(arrays["uses_starts"], arrays["uses_values"])
+        self.imports = arrays["imports"]
         self.rarity = rarity(arrays["stem_hashes"])
         self._stems = arrays["stem_text"].tobytes().decode("utf-8", "surrogatepass").split("\n")[:-1]
 

@@ -22,14 +22,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
-from indexer import symbols
 from indexer.array_file import ArrayFileWriter, open_arrays
 from indexer.errors import SnapshotError
-from indexer.file_table import USE, FileRow, FileTable, tabulate
+from indexer.file_table import FileRow, FileTable, tabulate
+from indexer.file_uses import FileUses, uses_of_files
 from indexer.postings import LENGTH, TERM, Postings, PostingsBuilder, best
 from indexer.term_counts import CARD_COLUMNS, FileTerms, term_hash
 
@@ -91,9 +91,9 @@ class LexicalWriter:
             builder.clear()
         return self._path
 
-    def _uses(self, index: Callable[[], None]) -> NDArray[Any]:
+    def _uses(self, index: Callable[[], None]) -> FileUses:
         index()
-        return np.fromiter(symbols.uses_of_files(self._db), dtype=USE)
+        return uses_of_files(self._db)
 
 
 class ChunkHit(NamedTuple):

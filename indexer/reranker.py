@@ -55,6 +55,8 @@ FEATURES = (
     "lines",
 )
 
+# Added to the rarity of a file's name: one that is a common word here, such as the project's own, tells little when it is said.
+_COMMON_NAME = 0.5
 # Of the candidates' cards: what lies farther than the fifth that lies farthest is just far.
 _FAR_CARDS = 0.2
 _TEST_STEMS = frozenset(("test", "spec", "fixtur"))
@@ -117,7 +119,8 @@ def _share_that_is_said(stems: Rows, files: int, meant: Meant, rarity: NDArray[n
     held, _ = meant.among(stems.values)
     total = np.bincount(stems.places, worth, minlength=files)
     said = np.bincount(stems.places[held], worth[held], minlength=files)
-    return np.divide(said, total, out=np.zeros(files), where=total > 0)
+    shares: NDArray[np.float64] = said / (total + _COMMON_NAME)
+    return shares
 
 
 def _share_of_what_is_asked(stems: Rows, files: int, meant: Meant, worth: NDArray[np.float64]) -> NDArray[np.float64]:

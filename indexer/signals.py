@@ -17,12 +17,13 @@ import numpy as np
 
 from indexer.dense import IdRange, Near
 from indexer.errors import IndexerError
+from indexer.file_uses import files_used_in
 from indexer.lexical_index import Hits
 from indexer.query import PathHint, Query
 from indexer.scope import Scope
 from indexer.search_steps import Steps, counted, listed
 from indexer.snapshot import SnapshotReader
-from indexer.symbols import DefinitionHit, definitions_of, files_used_in
+from indexer.symbols import DefinitionHit, definitions_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,7 +136,8 @@ class Signals:
         repository, whatever the scope: a test outside it tells what it tests."""
         used: dict[int, float] = defaultdict(float)
         votes = ((best.scores / best.scores[:1]) ** 2).tolist()
-        by_chunk = files_used_in(self._db, best.chunks.tolist())
+        table = self._index.table
+        by_chunk = files_used_in(self._db, best.chunks.tolist(), table.imports, table.files["folder_number"])
         for found, vote in zip(by_chunk.values(), votes, strict=True):
             for file_id, sureness in found.items():
                 if self._scope.holds(file_id):

@@ -46,7 +46,7 @@ _INDEXES = """
 CREATE INDEX chunks_by_file ON chunks (file_id, start_line);
 CREATE INDEX definitions_by_name ON definitions (name, file_id);
 CREATE INDEX definitions_by_file ON definitions (file_id, line);
-CREATE INDEX refs_by_name ON refs (name);
+CREATE INDEX refs_by_name ON refs (name, file_id);
 CREATE INDEX refs_by_file ON refs (file_id, line);
 CREATE INDEX redacted_by_file ON redacted (file_id);
 """

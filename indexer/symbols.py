@@ -1,4 +1,4 @@
-"""Definitions and references: who defines a name, and which files the rest of a repository refers to.
+"""Definitions by name.
 
 A name is looked up by its letters and digits alone, so `http_client` finds `HTTPClient`; the spelling decides between several.
 Among the definitions of one name a type counts more than a function, and a function more than a field: who asks for
@@ -7,9 +7,8 @@ Among the definitions of one name a type counts more than a function, and a func
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -34,8 +33,6 @@ KIND_WEIGHTS = {
 _OTHER_SPELLING = 0.6
 _OTHER_QUALIFIER = 0.3
 
-# A name that more files define than this tells nothing about which of them is meant by its use.
-_MOST_DEFINING_FILES = 3
 _MOST_DEFINITIONS = 500
 
 _KEY = "lower(replace(name, '_', ''))"
@@ -91,49 +88,3 @@ def _likeness(name: Name, found: str, qualified: str, kind: str) -> float:
 
 def _is_whole(name: Name, found: str, qualified: str) -> bool:
     return bool(name.qualifier) and fold(qualified).endswith(fold(name.qualifier) + fold(found))
-
-
-def uses_of_files(db: sqlite3.Connection) -> Iterator[tuple[int, int, float]]:
-    """(file, file whose names it uses, how much of them), by file.
-
-    Each name that a file uses counts 1, divided among the files that define it; names that more than three files define count
-    nothing.
-    """
-    query = """
-        WITH known AS MATERIALIZED (
-                 SELECT name, count(DISTINCT file_id) AS definers FROM definitions GROUP BY name HAVING definers <= ?),
-             defined AS (SELECT DISTINCT name, file_id, definers FROM known JOIN definitions USING (name)),
-             used AS (SELECT DISTINCT name, file_id FROM refs WHERE name IN (SELECT name FROM known))
-        SELECT used.file_id, defined.file_id, sum(1.0 / definers)
-        FROM defined JOIN used ON used.name = defined.name AND used.file_id <> defined.file_id
-        GROUP BY used.file_id, defined.file_id ORDER BY used.file_id, defined.file_id"""
-    return iter(db.execute(query, (_MOST_DEFINING_FILES,)))
-
-
-def files_used_in(db: sqlite3.Connection, chunk_ids: Sequence[int]) -> dict[int, dict[int, float]]:
-    """By chunk, the files that define something which the chunk uses, and how surely each: 1 for a name that no other file
-    defines, less for one that up to three files define."""
-    query = """
-        SELECT DISTINCT chunks.id, refs.name, refs.file_id FROM chunks
-        JOIN refs ON refs.file_id = chunks.file_id AND refs.line BETWEEN chunks.start_line AND chunks.end_line
-        WHERE chunks.id IN (SELECT value FROM json_each(?))"""
-    named = db.execute(query, (json.dumps(list(chunk_ids)),)).fetchall()
-    definers = _definers(db, {name for _, name, _ in named})
-    used: dict[int, dict[int, float]] = {chunk_id: {} for chunk_id in chunk_ids}
-    for chunk_id, name, own in named:
-        files = definers.get(name, ())
-        for file_id in files:
-            if file_id != own:
-                used[chunk_id][file_id] = max(used[chunk_id].get(file_id, 0.0), 1 / len(files))
-    return used
-
-
-def _definers(db: sqlite3.Connection, names: Collection[str]) -> dict[str, list[int]]:
-    """The files that define each name, without the names that too many define to tell which is meant."""
-    query = """
-        SELECT value, (SELECT group_concat(file_id) FROM
-                       (SELECT DISTINCT file_id FROM definitions WHERE name = value LIMIT ?)) AS files
-        FROM json_each(?) WHERE files IS NOT NULL"""
-    rows = db.execute(query, (_MOST_DEFINING_FILES + 1, json.dumps(list(names))))
-    found = ((name, list(map(int, str(files).split(",")))) for name, files in rows)
-    return {name: files for name, files in found if len(files) <= _MOST_DEFINING_FILES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.file_table import USE, FileRow, FileTable, tabulate
+from indexer.file_table import FileRow, FileTable, tabulate
 from indexer.file_traits import traits_of
+from indexer.file_uses import USE, FileUses
 from indexer.query import analyse
 from indexer.reranker import FEATURES, MOST_WORDS_OF_SHORT, Evidence, chances, file_features, mix_name, shipped_mixes
 
@@ -36,17 +38,19 @@ class File:
 at = File
 
 
-def table_of(files: tuple[File, ...]) -> FileTable:
+def table_of(files: tuple[File, ...], rarities: Sequence[float] = ()) -> FileTable:
+    """rarities: of the stems of all paths, in their order; 1 if not given."""
     uses = [(number, used, 1.0) for number, file in enumerate(files, 1) for used in sorted(file.uses)]
     rows = [FileRow(file.path, file.language, 100) for file in files]
-    return FileTable(tabulate(rows, lambda: np.array(uses, dtype=USE)), lambda hashes: np.ones(len(hashes)))
+    uses_of_files = FileUses.none()._replace(uses=np.array(uses, dtype=USE))
+    return FileTable(tabulate(rows, lambda: uses_of_files), lambda hashes: np.array(rarities or [1.0] * len(hashes)))
 
 
-def features(query: str, *files: File) -> list[dict[str, float]]:
+def features(query: str, *files: File, rarities: Sequence[float] = ()) -> list[dict[str, float]]:
     read = analyse(query)
     columns = [np.array([getattr(file, name) for file in files]) for name in (field.name for field in fields(Evidence)[1:])]
     evidence = Evidence(np.arange(1, len(files) + 1), *columns)
-    rows = file_features(read, evidence, table_of(files), dict.fromkeys(read.stems, 1.0))
+    rows = file_features(read, evidence, table_of(files, rarities), dict.fromkeys(read.stems, 1.0))
     return [dict(zip(FEATURES, row, strict=True)) for row in rows.tolist()]
 
 
@@ -58,13 +62,19 @@ def test_scores_are_relative_to_the_best_candidate():
 
 def test_the_name_counts_by_how_much_of_it_the_query_says():
     whole, part, none = features("session cookies", at("session.py"), at("session_store.py"), at("router.py"))
-    assert (whole["name_in_query"], part["name_in_query"], none["name_in_query"]) == (1.0, 0.5, 0.0)
+    assert (whole["name_in_query"], part["name_in_query"], none["name_in_query"]) == pytest.approx((1 / 1.5, 1 / 2.5, 0.0))
+
+
+def test_a_name_that_is_a_common_word_here_tells_less_when_it_is_said():
+    files = (at("chi.py"), at("tree.py"))
+    common, rare = (row["name_in_query"] for row in features("chi tree", *files, rarities=(0.1, 4.0)))
+    assert common < 0.2 < 0.8 < rare < 1.0
 
 
 def test_a_file_that_stands_for_its_folder_goes_by_the_folders_name():
     for path in ("app/session/__init__.py", "src/session/index.ts", "src/session/mod.rs"):
         (found,) = features("session cookies", at(path))
-        assert found["name_in_query"] == 1.0
+        assert found["name_in_query"] == pytest.approx(1 / 1.5)
     (top,) = features("session", at("index.js"))
     assert top["name_in_query"] == 0.0
 
@@ -219,7 +229,7 @@ def slowly(query: str, files: list[File]) -> list[dict[str, float]]:
     ]
     return [
         {
-            "name_in_query": sum(bool(meant[word]) for word in each.name) / (len(each.name) or 1),
+            "name_in_query": sum(bool(meant[word]) for word in each.name) / (len(each.name) + 0.5),
             "query_in_path": sum(stems[stem] for stem in set().union(*(meant[word] for word in each.place)))
             / (sum(stems.values()) or 1),
             "uses": used / (max(uses) or 1),
