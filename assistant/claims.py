@@ -27,7 +27,7 @@ from assistant.code_names import (
     find,
     is_place_of,
     names_in,
-    plain_words,
+    stems_of,
 )
 from assistant.sentences import MARK
 
@@ -67,29 +67,30 @@ def found_in(prose: str, evidence: Evidence) -> tuple[Found, ...]:
 
 
 def quoted_in(prose: str, evidence: Evidence) -> Found | None:
-    """The longest run of words that stands in the passage too, whatever is between the words, if it is long enough."""
-    words = _words_of(prose)
-    if not any(f" {' '.join(run)} " in evidence.plain for run in _runs(words, evidence)):
+    """The longest run of words that stands in the passage too, whatever is between the words and whatever their endings, if it
+    is long enough."""
+    stems = _stems_of(prose)
+    if not any(f" {' '.join(run)} " in evidence.stemmed for run in _runs(stems, evidence)):
         return None
     places = list(WORD.finditer(evidence.text))
-    run = difflib.SequenceMatcher(None, words, [word[0].lower() for word in places], autojunk=False).find_longest_match()
+    run = difflib.SequenceMatcher(None, stems, evidence.stems, autojunk=False).find_longest_match()
     first, last = places[run.b], places[run.b + run.size - 1]
     quote = " ".join(evidence.text[first.start() : last.end()].split())
     return Found(quote, evidence.start_line + evidence.text.count("\n", 0, first.start()))
 
 
 @functools.lru_cache(maxsize=1000)
-def _words_of(prose: str) -> tuple[str, ...]:
-    return tuple(plain_words(MARK.sub(" ", prose)))
+def _stems_of(prose: str) -> tuple[str, ...]:
+    return tuple(stems_of(MARK.sub(" ", prose)))
 
 
-def _runs(words: Sequence[str], evidence: Evidence) -> Iterator[Sequence[str]]:
-    """The runs of QUOTED_WORDS whose words are all in the passage, if only within others: only they can stand in it."""
+def _runs(stems: Sequence[str], evidence: Evidence) -> Iterator[Sequence[str]]:
+    """The runs of QUOTED_WORDS that are all in the passage: only they can stand in it."""
     there = 0
-    for end, word in enumerate(words, 1):
-        there = there + 1 if word in evidence.lower else 0
+    for end, stem in enumerate(stems, 1):
+        there = there + 1 if stem in evidence.known_stems else 0
         if there >= QUOTED_WORDS:
-            yield words[end - QUOTED_WORDS : end]
+            yield stems[end - QUOTED_WORDS : end]
 
 
 def _judge_quote(number: int, quotes: Mapping[int, Found | None], names_file: bool) -> Checked:

@@ -6,6 +6,8 @@ import functools
 import re
 from dataclasses import dataclass
 
+from indexer.tokens import stem
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -35,13 +37,18 @@ class Evidence:
         return tuple(IDENTIFIER.findall(self.symbol))
 
     @functools.cached_property
-    def lower(self) -> str:
-        return self.text.lower()
+    def stems(self) -> tuple[str, ...]:
+        """Those of its words, in their order."""
+        return tuple(stems_of(self.text))
 
     @functools.cached_property
-    def plain(self) -> str:
-        """Its words in lower case and nothing else, one space before and after each."""
-        return f" {' '.join(plain_words(self.text))} "
+    def known_stems(self) -> frozenset[str]:
+        return frozenset(self.stems)
+
+    @functools.cached_property
+    def stemmed(self) -> str:
+        """Its stems and nothing else, one space before and after each."""
+        return f" {' '.join(self.stems)} "
 
     @functools.cached_property
     def beginnings(self) -> frozenset[str]:
@@ -157,8 +164,12 @@ def _parts_of(name: str) -> tuple[str, ...]:
     return tuple(IDENTIFIER.findall(_without_literals(name))) if "/" not in name else ()
 
 
-def plain_words(text: str) -> list[str]:
-    return [word.lower() for word in WORD.findall(text)]
+def stems_of(text: str) -> list[str]:
+    """The stems of its words: who tells what code does writes "closes" where a comment has "close"."""
+    return [_stem(word.lower()) for word in WORD.findall(text)]
+
+
+_stem = functools.lru_cache(maxsize=20_000)(stem)
 
 
 def beginnings_of(text: str) -> set[str]:

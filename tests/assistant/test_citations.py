@@ -12,6 +12,7 @@ from assistant.citations import Citation, CitationReader
 from assistant.claims import QUOTED_WORDS, best_match, quoted_in
 from assistant.code_names import Evidence, find, names_in
 from assistant.sentences import MARK, numbers_in
+from indexer.tokens import stem
 
 SESSION = Evidence(
     1,
@@ -212,10 +213,10 @@ def searched_line(name: str, passage: Evidence) -> int | None:
 
 
 def searched(name: str, passage: Evidence) -> int | None:
-    if "/" in name and ("/" + passage.path).endswith("/" + name.lstrip("./")):
-        return passage.start_line
     if (line := searched_line(name, passage)) is not None:
         return line
+    if "/" in name and ("/" + passage.path).endswith("/" + name.lstrip("./")):
+        return passage.start_line
     if name == passage.path.rpartition("/")[2]:
         return passage.start_line
     identifier = r"[A-Za-z_]\w*"
@@ -226,7 +227,7 @@ def searched(name: str, passage: Evidence) -> int | None:
 
 
 def quotes(prose: str, passage: Evidence) -> bool:
-    words, there = ([word.lower() for word in re.findall(r"\w+", text)] for text in (prose, passage.text))
+    words, there = ([stem(word.lower()) for word in re.findall(r"\w+", text)] for text in (prose, passage.text))
     runs = [words[at : at + QUOTED_WORDS] for at in range(len(words) - QUOTED_WORDS + 1)]
     return any(run == there[at : at + QUOTED_WORDS] for run in runs for at in range(len(there)))
 
@@ -400,6 +401,16 @@ def test_a_quote_from_another_passage_is_not_verified_and_the_reason_tells_which
     wrong, right = final("Old keys stay valid until the last session ends [1].", (*GIVEN, manual))
     assert (wrong.state, wrong.reason) == ("unverified", "Its words don't stand in these lines, but in passage 4.")
     assert (right.origin, right.evidence) == ("matched", manual)
+
+
+def test_words_that_a_comment_has_with_other_endings_are_quoted_too() -> None:
+    text = '    """Finish the database, put everything on the disk and give the directory its final name."""'
+    told = only(
+        "It finishes the database, puts everything on the disk, and gives the directory its final name [1].",
+        (Evidence(1, "writer.py", 166, 166, "Writer", text),),
+    )
+    assert (told.state, [found.line for found in told.found]) == ("verified", [166])
+    assert told.found[0].name.startswith("Finish the database, put everything")
 
 
 def test_a_quote_does_not_stand_for_a_name_that_is_missing() -> None:
