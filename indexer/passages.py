@@ -25,7 +25,7 @@ from indexer.types import Origin, Passage, Signal, Span
 
 # A chunk in its file: 1 for the best lexical one and 1 for the one that holds most of the query; what the nearest vector, a
 # definition and a named line add to that (benchmarks.passages). A definition counts more where the query is a name and nothing
-# else, or says its whole name.
+# else, or is short and says its whole name.
 _DENSE_SHARE = 0.3
 _DEFINITION_SHARE, _SYMBOL_SHARE = 0.5, 3.0
 _LINE_SHARE = 6.0
@@ -69,13 +69,18 @@ class _Defining(NamedTuple):
 
 
 class PassagePicker:
-    """Picks the chunks that stand for a file. is_name: the query is a name and nothing else. further: what share of its chance
-    each further passage of a file has."""
+    """Picks the chunks that stand for a file.
 
-    def __init__(self, findings: Findings, is_name: bool = False, further: float = FURTHER_PASSAGE_SHARE) -> None:
+    is_name: the query is a name and nothing else; is_long: it tells a story, in which a name is one word of many. further: what
+    share of its chance each further passage of a file has.
+    """
+
+    def __init__(
+        self, findings: Findings, further: float = FURTHER_PASSAGE_SHARE, *, is_name: bool = False, is_long: bool = False
+    ) -> None:
         self._findings = findings
         self._further = further
-        self._is_name = is_name
+        self._is_name, self._is_long = is_name, is_long
         self._lexical = _Ranks("lexical", findings.lexical)
         self._shares = _Ranks("lexical", _by_share(findings))
         # Cosines of near chunks differ little; what they are above the farthest tells them apart.
@@ -106,7 +111,7 @@ class PassagePicker:
             holding = [span for span in spans if span.start_line <= hit.line <= span.end_line]
             if holding:
                 narrowest = min(holding, key=lambda span: span.end_line - span.start_line)
-                share = _SYMBOL_SHARE if self._is_name or hit.whole else _DEFINITION_SHARE
+                share = _SYMBOL_SHARE if self._is_name or (hit.whole and not self._is_long) else _DEFINITION_SHARE
                 found.setdefault(narrowest.chunk_id, _Defining(Origin("symbol", rank, hit.weight), share * hit.weight))
         return found
 

@@ -151,9 +151,14 @@ def _uses(evidence: Evidence, table: FileTable, files: NDArray[Any]) -> NDArray[
     return weights / _most(weights)
 
 
+def is_long(query: Query) -> bool:
+    """Whether a query is a story rather than a question of a line."""
+    return len(query.words) > MOST_WORDS_OF_SHORT
+
+
 def mix_name(query: Query, dense: bool) -> str:
     """Which weights a query has."""
-    return ("long" if len(query.words) > MOST_WORDS_OF_SHORT else "short") + ("_dense" if dense else "")
+    return ("long" if is_long(query) else "short") + ("_dense" if dense else "")
 
 
 @cache

@@ -26,7 +26,7 @@ from indexer.passages import PassagePicker, PassageReader, place_chunks
 from indexer.pins import resolve
 from indexer.places import Place, PlaceFinder, Told
 from indexer.query import Query, is_identifier
-from indexer.reranker import FEATURES, Mixes, chances, file_features, mix_name
+from indexer.reranker import FEATURES, Mixes, chances, file_features, is_long, mix_name
 from indexer.scope import Scope
 from indexer.search_steps import Steps, counted
 from indexer.signals import Findings, NearestTo, Signals
@@ -96,7 +96,8 @@ class Search:
         findings = self._signals.ask() if self._query.kind != "regex" else Findings()
         with self._steps.timed("Ranking") as tell:
             ranking = self._rank(findings)
-            picker = PassagePicker(findings, self._query.kind == "symbol", further)
+            is_name = self._query.kind == "symbol"
+            picker = PassagePicker(findings, further, is_name=is_name, is_long=is_long(self._query))
             passages = self._passages(picker, ranking, places, limit)
             if self._query.kind != "regex":
                 tell(f"{counted(len(ranking.ids), 'file')} compared")
