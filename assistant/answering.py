@@ -81,7 +81,7 @@ async def _lacks_evidence(story: Story) -> bool:
 
 
 async def _decide(job: AnswerJob, found: SearchResult) -> Decision:
-    decision = choose_route(job.question, job.requested_route, found, job.repository, job.history)
+    decision = await asyncio.to_thread(choose_route, job.question, job.requested_route, found, job.repository, job.history)
     if decision.route == "code" and found.passages and await general_model_speaks_instead(found.strength.language):
         return replace(decision, reason=OTHER_LANGUAGE, asks="general")
     return decision

@@ -1,31 +1,27 @@
-"""How likely a question is about the repository: logistic regression over what it shows, and what says why.
+"""How likely a question is about the repository, and what says why.
 
-The weights are in `route_weights.json`, which benchmarks/train_routes.py writes from benchmarks/routes/questions.jsonl; its
-docstring tells how, and docs/routes.md how good they are. There are two mixes: `vectors` adds the question's vector, where
-MiniLM made one for the search, and `words` does without. What a vector or a phrase says can't be told in words: of these the
-reader hears only how the question reads; every other feature has its own reason.
+Where MiniLM made the search's vectors, a support vector machine over its lower layers' states judges: `assistant.route_kernel`.
+Elsewhere logistic regression does, over the features and the phrases that a question is made of; its weights are in
+`route_weights.json`. benchmarks/train_routes.py writes both from benchmarks/routes/questions.jsonl; its docstring tells how,
+and docs/routes.md how good they are. What states or a phrase say can't be told in words: of these the reader hears only how the
+question reads; every other feature has its own reason.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assistant.route_features import Features, features, phrases
+from assistant.route_kernel import chance_of, shipped_machine, states_of
 from indexer.types import SearchResult
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 WEIGHTS = Path(__file__).with_name("route_weights.json")
-# The embedder whose vectors the weights know.
+# The embedder whose lower layers the machine knows.
 EMBEDDER = "minilm"
 
 _WORDED_CODE, _WORDED_GENERAL = "reads like a question about the code", "reads like a general question"
@@ -80,66 +76,49 @@ REASONS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """features: (weight, mean) by name. words: what phrases are made of. phrases: weights. vector: (dimension,) or None."""
+    """features: (weight, mean) by name. words: what phrases are made of. phrases: weights."""
 
     bias: float
     features: Mapping[str, tuple[float, float]]
     words: frozenset[str]
     phrases: Mapping[str, float]
-    vector: NDArray[np.float64] | None
+
+    def shares(self, told: Features, question: str) -> tuple[float, dict[str, float]]:
+        """The logit, and what each feature adds to it, measured from the mean question's; "" for how the question is worded."""
+        shares = {name: weight * (told[name] - mean) for name, (weight, mean) in self.features.items()}
+        shares[""] = sum(self.phrases.get(phrase, 0.0) for phrase in phrases(question, self.words))
+        return self.bias + sum(shares.values()), shares
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """chance: that the question is about the repository, 0 to 1. reason: why it is the likelier side. mix: what judged."""
+    """chance: that the question is about the repository, 0 to 1. reason: why it is the likelier side. judge: what judged,
+    "states" with MiniLM's lower layers or "words" without."""
 
     chance: float
     reason: str
-    mix: str
+    judge: str
     features: Features
 
 
 @cache
-def shipped_mixes() -> Mapping[str, Mix]:
-    return read_mixes(WEIGHTS)
+def shipped_mix() -> Mix:
+    return read_mix(WEIGHTS)
 
 
-def read_mixes(path: Path) -> dict[str, Mix]:
-    import numpy as np
-
-    def mix(told: dict[str, object]) -> Mix:
-        given = dict(told)
-        weights = {name: (float(weight), float(mean)) for name, (weight, mean) in given["features"].items()}  # type: ignore[attr-defined]
-        vector = np.array(given["vector"]) if given["vector"] else None
-        return Mix(float(given["bias"]), weights, frozenset(given["words"]), dict(given["phrases"]), vector)  # type: ignore[arg-type,call-overload]
-
-    return {name: mix(told) for name, told in json.loads(path.read_text(encoding="utf-8")).items()}
+def read_mix(path: Path) -> Mix:
+    told = json.loads(path.read_text(encoding="utf-8"))
+    weights = {name: (float(weight), float(mean)) for name, (weight, mean) in told["features"].items()}
+    return Mix(float(told["bias"]), weights, frozenset(told["words"]), told["phrases"])
 
 
-def judge(
-    question: str,
-    found: SearchResult,
-    repository: str,
-    routes: Sequence[str] = (),
-    mixes: Mapping[str, Mix] | None = None,
-) -> Judgement:
+def judge(question: str, found: SearchResult, repository: str, routes: Sequence[str] = ()) -> Judgement:
     """found: what a search for the question returned. repository: its name. routes: how the earlier questions were answered."""
-    strength = found.strength
-    mixes = mixes or shipped_mixes()
-    name = "vectors" if strength.vector is not None and strength.embedder == EMBEDDER else "words"
     told = features(question, found, repository, routes)
-    shares = _shares(mixes[name], told, phrases(question, mixes[name].words), strength.vector)
-    chance = 1.0 / (1.0 + math.exp(-(mixes[name].bias + sum(shares.values()))))
-    return Judgement(chance, _reason(shares, code=chance >= 0.5), name, told)
-
-
-def _shares(mix: Mix, told: Features, said: set[str], vector: NDArray[np.float32] | None) -> dict[str, float]:
-    """What each feature adds to the logit, measured from the mean question's; "" for how the question is worded."""
-    shares = {name: weight * (told[name] - mean) for name, (weight, mean) in mix.features.items()}
-    worded = sum(mix.phrases.get(phrase, 0.0) for phrase in said)
-    if mix.vector is not None and vector is not None:
-        worded += float(mix.vector @ vector)
-    return {**shares, "": worded}
+    states = states_of(question) if found.strength.embedder == EMBEDDER else None
+    logit, shares = shipped_mix().shares(told, question) if states is None else shipped_machine().shares(told, states)
+    chance = chance_of(logit)
+    return Judgement(chance, _reason(shares, code=chance >= 0.5), "words" if states is None else "states", told)
 
 
 def _reason(shares: Mapping[str, float], *, code: bool) -> str:

@@ -1,15 +1,15 @@
-"""Learn the weights of assistant/route_model.py from benchmarks/routes/questions.jsonl, and measure them.
+"""Learn what assistant/route_model.py judges by from benchmarks/routes/questions.jsonl, and measure it.
 
     python -m benchmarks.train_routes --sources DIR … [--index DIR] [--switches FILE …] [--write]
 
-Each question is searched in its repository's snapshot as it will be when it is asked: by words alone for the mix without
-vectors, and with them for the other, which adds the question's own vector; so sources are embedded that aren't yet. Logistic
-regression with an L2 penalty over standardised features, the vector and the phrases that occur in at least five questions (of
-words that occur in at least ten, of seven repositories). Convex: no seed matters.
+Each question is searched in its repository's snapshot as it will be when it is asked: with vectors for the support vector
+machine, which hears MiniLM's lower layers too, and by words alone for the logistic regression that stands in for it; so sources
+are embedded that aren't yet. Both are convex: no seed matters.
 
-The figures are leave-one-repository-out: scale, phrases and weights that judge a repository's questions have seen none of them.
-They stand beside the shares that simpler ways reach: always the code, the share of words that occur, and the vector alone.
---switches adds what `manage.py export_route_switches` wrote, as training examples only.
+The figures are leave-one-repository-out: scale, phrases and weights that judge a repository's questions have seen none of them;
+only the two numbers of the machine's calibration are learned from what was decided of all. They stand beside the shares that
+simpler ways reach: always the code, and the share of words that occur. --switches adds what `manage.py export_route_switches`
+wrote, as training examples only.
 """
 
 from __future__ import annotations
@@ -19,133 +19,93 @@ import json
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assistant.intent import IS_CODE, SHOWS_EVIDENCE
-from assistant.route_features import features, phrases
-from assistant.route_model import EMBEDDER, WEIGHTS, Mix, judge, read_mixes
-from indexer.benchmark import index_source
-from indexer.evaluation import BenchmarkRepository, percentile
-from indexer.retriever import Retriever
-from indexer.types import SearchResult
+from assistant.route_features import phrases
+from assistant.route_kernel import MACHINE, Machine, write_machine
+from assistant.route_model import WEIGHTS, Mix, judge
+from benchmarks.route_examples import CERTAIN, Example, examples, judged, read_questions
+from indexer.evaluation import percentile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-QUESTIONS = Path(__file__).with_name("routes") / "questions.jsonl"
 # Found by cross-validation; half and double differ by less than the noise.
 C = 0.07
-VECTOR_SCALE = 5.0
+MACHINE_C = 2.0
 PHRASE_SCALE = 1.5
 LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 10, 7
 LEAST_QUESTIONS_OF_A_PHRASE = 5
-PASSAGES = 12
 BINS = 5
-CERTAIN = ("trace", "regex")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A line of questions.jsonl. routes: of the earlier questions, oldest first."""
-
-    repository: str
-    text: str
-    code: bool
-    kind: str
-    hard: bool
-    history: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question, what its search found (with its vector), and its features."""
-
-    question: Question
-    found: SearchResult
-    features: Mapping[str, float]
-
-    @property
-    def vector(self) -> NDArray[np.float32] | None:
-        return self.found.strength.vector
-
-
-def read_questions(path: Path = QUESTIONS) -> list[Question]:
-    """Raises ValueError when a line isn't a question with its route."""
-    return [_question(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def _question(told: Mapping[str, Any]) -> Question:
-    if told["route"] not in ("code", "general"):
-        raise ValueError(f"{told['route']!r} is no route to learn: {told['question']}")
-    history = told.get("history", ())
-    return Question(
-        told["repository"],
-        told["question"],
-        told["route"] == "code",
-        told.get("kind", "switch"),
-        told.get("hard", False),
-        tuple(turn["question"] for turn in history),
-        tuple(turn["route"] for turn in history),
-    )
-
-
-def examples(questions: Sequence[Question], sources: Sequence[Path], index: Path, *, vectors: bool) -> list[Example]:
-    """Search each question in its repository, whose source is in one of the folders and is indexed if it wasn't."""
-    retriever = Retriever()
-    found = []
-    snapshots: dict[str, Path] = {}
-    for question in questions:
-        if question.repository not in snapshots:
-            named = cast(BenchmarkRepository, SimpleNamespace(name=question.repository))
-            folder = next((folder for folder in sources if (folder / named.name).is_dir()), sources[0])
-            snapshots[question.repository] = index_source(named, folder, index, embedder=EMBEDDER, vectors=vectors)
-        result = retriever.search(
-            snapshots[question.repository], question.text, limit=PASSAGES, history=question.history, vectors=vectors
-        )
-        found.append(Example(question, result, features(question.text, result, question.repository, question.routes)))
-    retriever.close()
-    return found
 
 
 # --- learning -----------------------------------------------------------------------------------------------------------------
 
 
-def fit(learned: Sequence[Example], *, vectors: bool, without: Callable[[str], bool] = lambda name: False) -> Mix:
-    """The weights of one mix. without: which features to leave out, for comparisons."""
+def fit_mix(learned: Sequence[Example], *, with_phrases: bool = True) -> Mix:
+    """Logistic regression with an L2 penalty over standardised features and the phrases of at least five questions."""
     from sklearn.linear_model import LogisticRegression
 
-    names = [name for name in learned[0].features if not without(name)]
-    told = np.array([[example.features[name] for name in names] for example in learned]).reshape(len(learned), len(names))
-    means, spread = told.mean(axis=0), told.std(axis=0)
-    spread[spread == 0] = 1.0
-    words = frozenset() if without("phrases") else telling_words(learned)
+    names, told, means, spread = _standardised(learned)
+    words = telling_words(learned) if with_phrases else frozenset()
     said = [phrases(example.question.text, words) if words else set() for example in learned]
     counted = Counter(phrase for each in said for phrase in each)
     known = sorted(phrase for phrase, count in counted.items() if count >= LEAST_QUESTIONS_OF_A_PHRASE)
-    columns = [(told - means) / spread, PHRASE_SCALE * np.array([[phrase in each for phrase in known] for each in said], float)]
-    if vectors:
-        columns.append(VECTOR_SCALE * np.array([_vector(example) for example in learned]))
-    model = LogisticRegression(C=C, max_iter=3000).fit(np.hstack(columns), [example.question.code for example in learned])
-    weights = model.coef_[0]
-    plain, worded, rest = np.split(weights, [len(names), len(names) + len(known)])
+    columns = [told, PHRASE_SCALE * np.array([[phrase in each for phrase in known] for each in said], float)]
+    model = LogisticRegression(C=C, max_iter=3000).fit(np.hstack(columns), _labels(learned))
+    plain, worded = np.split(model.coef_[0], [len(names)])
     return Mix(
         bias=float(model.intercept_[0]),
         features=dict(zip(names, zip((plain / spread).tolist(), means.tolist(), strict=True), strict=True)),
         words=words,
         phrases=dict(zip(known, (PHRASE_SCALE * worded).tolist(), strict=True)),
-        vector=VECTOR_SCALE * rest if vectors else None,
     )
 
 
-def _vector(example: Example) -> NDArray[np.float32]:
-    return np.zeros(384, np.float32) if example.vector is None else example.vector
+def fit_machine(learned: Sequence[Example]) -> Machine:
+    """A support vector machine; all features together weigh as much in a distance as the states do."""
+    from sklearn.svm import SVC
+
+    names, told, means, spread = _standardised(learned)
+    states = np.array([example.states for example in learned])
+    wide = float(np.sqrt(np.mean(np.sum((states - states.mean(axis=0)) ** 2, axis=1))))
+    mean = np.concatenate([means, states.mean(axis=0)]).astype(np.float32)
+    scale = np.concatenate([1 / (spread * np.sqrt(len(names))), np.full(states.shape[1], 1 / wide)]).astype(np.float32)
+    places = np.hstack([told / np.sqrt(len(names)), (states - states.mean(axis=0)) / wide]).astype(np.float32)
+    squares = np.sum(places**2, axis=1)
+    kernel = np.exp(places @ places.T - 0.5 * squares[:, None] - 0.5 * squares)
+    model = SVC(C=MACHINE_C, kernel="precomputed").fit(kernel, _labels(learned))
+    weights = model.dual_coef_[0].astype(np.float32)
+    return Machine(tuple(names), mean, scale, places[model.support_], weights, float(model.intercept_[0]))
+
+
+def calibrated(machine: Machine, logits: NDArray[np.float64], code: NDArray[np.bool_]) -> Machine:
+    """With the logistic curve that turns what held-out machines decided into chances."""
+    from sklearn.linear_model import LogisticRegression
+
+    curve = LogisticRegression(C=1e6).fit(logits[:, None], code)
+    return replace(machine, slope=float(curve.coef_[0, 0]), offset=float(curve.intercept_[0]))
+
+
+def _standardised(
+    learned: Sequence[Example],
+) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The features' names, (n, f) their values at mean 0 and spread 1, and their means and spreads."""
+    names = list(learned[0].features)
+    told = np.array([[example.features[name] for name in names] for example in learned], float)
+    means, spread = told.mean(axis=0), told.std(axis=0)
+    spread[spread == 0] = 1.0
+    return names, (told - means) / spread, means, spread
+
+
+def _labels(learned: Sequence[Example]) -> NDArray[np.bool_]:
+    return np.array([example.question.code for example in learned])
 
 
 def telling_words(learned: Iterable[Example]) -> frozenset[str]:
@@ -163,16 +123,12 @@ def telling_words(learned: Iterable[Example]) -> frozenset[str]:
     )
 
 
-def as_json(mixes: Mapping[str, Mix]) -> str:
+def as_json(mix: Mix) -> str:
     told = {
-        name: {
-            "bias": round(mix.bias, 4),
-            "features": {feature: [round(weight, 4), round(mean, 4)] for feature, (weight, mean) in mix.features.items()},
-            "words": sorted(mix.words),
-            "phrases": {phrase: round(weight, 4) for phrase, weight in mix.phrases.items()},
-            "vector": [] if mix.vector is None else [round(weight, 4) for weight in mix.vector.tolist()],
-        }
-        for name, mix in mixes.items()
+        "bias": round(mix.bias, 4),
+        "features": {feature: [round(weight, 4), round(mean, 4)] for feature, (weight, mean) in mix.features.items()},
+        "words": sorted(mix.words),
+        "phrases": {phrase: round(weight, 4) for phrase, weight in mix.phrases.items()},
     }
     return json.dumps(told, ensure_ascii=False, indent=0) + "\n"
 
@@ -180,32 +136,34 @@ def as_json(mixes: Mapping[str, Mix]) -> str:
 # --- measuring ----------------------------------------------------------------------------------------------------------------
 
 
-def chance(example: Example, mix: Mix, *, vectors: bool) -> float:
-    """As answering judges it; what is certain by its kind isn't judged."""
-    if example.found.kind in CERTAIN:
-        return 1.0
-    strength = replace(example.found.strength, vector=example.vector if vectors else None)
-    found = replace(example.found, strength=strength)
-    question = example.question
-    return judge(question.text, found, question.repository, question.routes, {"vectors": mix, "words": mix}).chance
+Judge = Callable[[Example], float]
 
 
-def held_out_chances(
-    every: Sequence[Example],
-    *,
-    vectors: bool,
-    also: Sequence[Example] = (),
-    without: Callable[[str], bool] = lambda name: False,
+def by_mix(mix: Mix) -> Judge:
+    return lambda example: mix.shares(example.features, example.question.text)[0]
+
+
+def by_machine(machine: Machine) -> Judge:
+    return lambda example: machine.shares(example.features, example.states)[0]
+
+
+def held_out_logits(
+    every: Sequence[Example], learn: Callable[[list[Example]], Judge], also: Sequence[Example] = ()
 ) -> NDArray[np.float64]:
-    """Each question's chance by weights that saw no question of its repository. also: further training examples."""
-    chances = np.zeros(len(every))
+    """What is decided of each question by weights that saw none of its repository. also: further training examples."""
+    logits = np.zeros(len(every))
     for repository in {example.question.repository for example in every}:
-        learned = judged(one for one in (*every, *also) if one.question.repository != repository)
-        mix = fit(learned, vectors=vectors, without=without)
+        decide = learn(judged(one for one in (*every, *also) if one.question.repository != repository))
         for place, example in enumerate(every):
             if example.question.repository == repository:
-                chances[place] = chance(example, mix, vectors=vectors)
-    return chances
+                logits[place] = decide(example)
+    return logits
+
+
+def chances_of(every: Sequence[Example], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is certain by its kind isn't judged."""
+    certain = np.array([example.found.kind in CERTAIN for example in every])
+    return np.where(certain, 1.0, 1.0 / (1.0 + np.exp(-logits)))
 
 
 def report(name: str, every: Sequence[Example], chances: NDArray[np.float64]) -> None:
@@ -236,58 +194,49 @@ def report_details(every: Sequence[Example], chances: NDArray[np.float64]) -> No
         print(f"\nby {title}: " + ", ".join(f"{name} {sum(good)}/{len(good)}" for name, good in sorted(groups.items())))
 
 
-def judged(every: Iterable[Example]) -> list[Example]:
-    """Without those that are certain by their kind."""
-    return [example for example in every if example.found.kind not in CERTAIN]
-
-
 def by_share_of_words(example: Example) -> float:
     """1 where at least two and at least half of the question's words occur, or all of them."""
     matched, missing = len(example.found.matched_terms), len(example.found.missing_terms)
     return float(bool(matched) and (not missing or (matched >= 2 and matched >= missing)))
 
 
-def report_speed(every: Sequence[Example], mixes: Mapping[str, Mix]) -> None:
+def report_speed(every: Sequence[Example]) -> None:
     took: list[float] = []
     for example in every:
-        started = time.perf_counter()
-        judge(example.question.text, example.found, example.question.repository, example.question.routes, mixes)
-        took.append((time.perf_counter() - started) * 1000)
-    print(f"\na decision takes {percentile(took, 0.5):.2f} ms p50, {percentile(took, 0.95):.2f} ms p95")
+        started = time.process_time()
+        judge(example.question.text, example.found, example.question.repository, example.question.routes)
+        took.append((time.process_time() - started) * 1000)
+    print(f"\na decision takes {percentile(took, 0.5):.2f} ms of processor time p50, {percentile(took, 0.95):.2f} ms p95")
 
 
 def main() -> None:
     options = _options()
     questions = read_questions()
     asked = [question for path in options.switches for question in read_questions(path)]
-    every = examples(questions, options.sources, options.index, vectors=True)
-    by_words = examples(questions, options.sources, options.index, vectors=False)
-    also = examples(asked, options.sources, options.index, vectors=True)
-    also_by_words = examples(asked, options.sources, options.index, vectors=False)
+    every, also = (examples(each, options.sources, options.index, vectors=True) for each in (questions, asked))
+    by_words, also_by_words = (examples(each, options.sources, options.index, vectors=False) for each in (questions, asked))
     hard = sum(example.question.hard for example in every)
     repositories = len({example.question.repository for example in every})
     print(f"{len(every)} questions of {repositories} repositories, {hard} hard; {len(also)} switches")
     print(f"\n{'':34}{'all':>9}{'hard':>9}{'others':>9}{'Brier':>9}")
     report("always the code", every, np.ones(len(every)))
     report("share of words that occur", every, np.array([by_share_of_words(example) for example in every]))
-    only_vector = held_out_chances(every, vectors=True, without=lambda name: True)
-    report("vector alone", every, only_vector)
+    without = held_out_logits(by_words, lambda learned: by_mix(fit_mix(learned, with_phrases=False)), also_by_words)
+    report("words, without phrases", every, chances_of(by_words, without))
     report(
-        "words, without phrases", every, held_out_chances(by_words, vectors=False, also=also_by_words, without="phrases".__eq__)
+        "words", every, chances_of(by_words, held_out_logits(by_words, lambda learned: by_mix(fit_mix(learned)), also_by_words))
     )
-    report("words", every, held_out_chances(by_words, vectors=False, also=also_by_words))
-    chances = held_out_chances(every, vectors=True, also=also)
-    report("vectors", every, chances)
+    logits = held_out_logits(every, lambda learned: by_machine(fit_machine(learned)), also)
+    told = [place for place, example in enumerate(every) if example.found.kind not in CERTAIN]
+    machine = calibrated(fit_machine(judged((*every, *also))), logits[told], _labels([every[place] for place in told]))
+    chances = chances_of(every, machine.slope * logits + machine.offset)
+    report("states", every, chances)
     report_details(every, chances)
-    mixes = {
-        "vectors": fit(judged((*every, *also)), vectors=True),
-        "words": fit(judged((*by_words, *also_by_words)), vectors=False),
-    }
-    report_speed(every, mixes)
     if options.write:
-        WEIGHTS.write_text(as_json(mixes), encoding="utf-8")
-        read_mixes(WEIGHTS)
-        print(f"written to {WEIGHTS}")
+        WEIGHTS.write_text(as_json(fit_mix(judged((*by_words, *also_by_words)))), encoding="utf-8")
+        write_machine(machine, MACHINE)
+        print(f"\nwritten to {WEIGHTS} and {MACHINE}")
+        report_speed(every)
 
 
 def _options() -> argparse.Namespace:
@@ -299,7 +248,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--switches", type=Path, nargs="*", default=[], metavar="FILE", help="what readers switched, to learn from"
     )
-    parser.add_argument("--write", action="store_true", help=f"write {WEIGHTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"write {WEIGHTS.name} and {MACHINE.name}")
     return parser.parse_args()
 
 

@@ -257,7 +257,6 @@ class Search:
         near = self._signals.near
         rarities = (self._index.rarity(self._frequency(word)) for word in self._query.words if self._occurs(word))
         return Strength(
-            vector=near.vector if near else None,
             embedder=self._reader.manifest.embedder if near else "",
             bm25=float(findings.lexical.scores[0]) if len(findings.lexical) else 0.0,
             coverage=float(findings.shares.max(initial=0.0)),

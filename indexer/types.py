@@ -9,11 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from typing import Any, Literal, NamedTuple
 
 Signal = Literal["lexical", "dense", "symbol", "pin", "cited", "trace", "message", "regex", "references", "caller"]
 Stage = Literal["reading", "parsing", "publishing", "embedding", "done"]
@@ -186,15 +182,13 @@ class SearchStep:
 class Strength:
     """How strongly a search's findings hold: what tells whether a repository is what a question is about at all.
 
-    vector: the question's, (dimension,) float32, and the embedder that made it; None and "" without vectors. bm25: of the best
-    chunk. coverage: the share of the question's terms, by rarity, that the fullest chunk holds. rarities: of the question's own
-    words that occur, as logarithms. definition: how surely the question names something that is defined here, 0 to 1.
-    named_files: how many files it names by their paths. chance: the best file's; name_in_query: how much of the name of one of
-    the three best files the question says. language: the natural language's code, or "" for English. follows: whether the
-    question was read as a follow-up.
+    embedder: which made the question's vector, or "" without vectors. bm25: of the best chunk. coverage: the share of the
+    question's terms, by rarity, that the fullest chunk holds. rarities: of the question's own words that occur, as logarithms.
+    definition: how surely the question names something that is defined here, 0 to 1. named_files: how many files it names by
+    their paths. chance: the best file's; name_in_query: how much of the name of one of the three best files the question says.
+    language: the natural language's code, or "" for English. follows: whether the question was read as a follow-up.
     """
 
-    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     embedder: str = ""
     bm25: float = 0.0
     coverage: float = 0.0

@@ -13,8 +13,10 @@ import pytest
 from assistant.answer_log import Turn
 from assistant.intent import IS_CODE, SHOWS_EVIDENCE, Decision, choose_route
 from assistant.route_features import features, phrases, prose_of
-from assistant.route_model import REASONS, WEIGHTS, judge, shipped_mixes
-from benchmarks.train_routes import QUESTIONS, read_questions
+from assistant.route_kernel import MACHINE, Machine, read_machine, shipped_machine, states_of, write_machine
+from assistant.route_model import REASONS, WEIGHTS, judge, shipped_mix
+from benchmarks.route_examples import QUESTIONS, read_questions
+from indexer import minilm
 from indexer.types import Origin, Passage, SearchResult, Strength
 from tests.processes import ROOT, environment
 
@@ -119,20 +121,60 @@ def test_nothing_found_is_no_evidence_to_show() -> None:
 
 def test_the_weights_know_each_feature_and_no_other() -> None:
     names = [*features("Why?", NOTHING, "vault")]
-    for mix in shipped_mixes().values():
-        assert [*mix.features] == names
-        assert all(piece in mix.words or piece in "^$*#?`" for phrase in mix.phrases for piece in phrase.split())
+    mix = shipped_mix()
+    assert [*mix.features] == names == [*shipped_machine().names]
+    assert all(piece in mix.words or piece in "^$*#?`" for phrase in mix.phrases for piece in phrase.split())
     assert set(REASONS) <= set(names)
 
 
-def test_the_vector_has_a_say_only_where_it_is_the_known_embedders() -> None:
-    assert shipped_mixes()["words"].vector is None
-    vector = np.full(384, 0.05, np.float32)
-    told = {
-        name: judge("Why?", found(strength=Strength(vector=vector, embedder=name)), "vault") for name in ("minilm", "hashing")
-    }
-    assert {name: judgement.mix for name, judgement in told.items()} == {"minilm": "vectors", "hashing": "words"}
-    assert told["minilm"].chance != told["hashing"].chance
+def small_machine() -> Machine:
+    """Two features and three numbers of states; one question of the code at (1, 0, …), a general one at (-1, 0, …)."""
+    support = np.zeros((2, 5), np.float32)
+    support[:, 0] = 1.0, -1.0
+    mean, scale = np.array([3, 0, 0, 0, 0], np.float32), np.array([0.5, 1, 1, 1, 1], np.float32)
+    return Machine(("a", "b"), mean, scale, support, np.array([2.0, -2.0], np.float32), bias=0.25, slope=1.5, offset=-0.5)
+
+
+def test_the_machine_adds_up_how_near_a_question_is_to_those_it_leans_on() -> None:
+    logit, shares = small_machine().shares({"a": 5.0, "b": 0.0}, np.zeros(3, np.float32))
+    assert logit == pytest.approx(1.5 * (2.0 - 2.0 * np.exp(-2.0) + 0.25) - 0.5)
+    assert shares == pytest.approx({"a": 1.5 * 4.0 * np.exp(-2.0), "b": 0.0, "": 0.0})
+
+
+def test_a_feature_s_share_is_the_slope_of_the_decision_times_its_distance_from_the_mean() -> None:
+    machine, states = small_machine(), np.array([0.3, -0.2, 0.1], np.float32)
+    told = {"a": 2.0, "b": 0.7}
+    _, shares = machine.shares(told, states)
+    for name, mean in (("a", 3.0), ("b", 0.0)):
+        more, less = (machine.shares({**told, name: told[name] + step}, states)[0] for step in (0.01, -0.01))
+        assert shares[name] == pytest.approx((more - less) / 0.02 * (told[name] - mean), abs=2e-3)
+
+
+def test_a_machine_that_is_written_is_read_again(tmp_path: Path) -> None:
+    write_machine(small_machine(), tmp_path / "machine.npz")
+    again = read_machine(tmp_path / "machine.npz")
+    told = {"a": 4.0, "b": -1.0}, np.array([0.5, 0.25, 1.0], np.float32)
+    assert again.shares(*told) == small_machine().shares(*told)
+
+
+@pytest.mark.integration
+def test_the_lower_layers_have_a_say_only_where_minilm_made_the_vectors() -> None:
+    minilm.converted()
+    told = {name: judge("Why?", found(strength=Strength(embedder=name)), "vault") for name in ("minilm", "hashing", "")}
+    assert {name: each.judge for name, each in told.items()} == {"minilm": "states", "hashing": "words", "": "words"}
+    assert told["minilm"].chance != told["hashing"].chance == told[""].chance
+
+
+@pytest.mark.integration
+def test_the_lower_layers_read_no_more_of_a_long_question_than_its_beginning() -> None:
+    minilm.converted()
+    long, longer, other = (states_of(text) for text in ("why " * 100, "why " * 5_000, "how " * 100))
+    assert long is not None
+    assert longer is not None
+    assert other is not None
+    assert long.shape == (384,)
+    assert np.array_equal(long, longer)
+    assert not np.allclose(long, other)
 
 
 def test_phrases_keep_the_words_that_ask() -> None:
@@ -192,3 +234,4 @@ def test_a_decision_needs_no_scikit_learn_and_no_torch(tmp_path: Path) -> None:
 
 def test_the_weights_are_small() -> None:
     assert WEIGHTS.stat().st_size < 200_000
+    assert MACHINE.stat().st_size < 2_500_000

@@ -1,0 +1,122 @@
+"""How likely a question is about the repository, where MiniLM's lower layers can read it: a support vector machine.
+
+With a radial basis function over the standardised features and the layers' states of the question (`indexer.minilm`): unlike a
+sum it can say that a word means one thing beside one finding and another beside another. What it decides is made a chance by a
+logistic curve. `route_machine.npz` holds the questions that it leans on, as numbers only; benchmarks/train_routes.py writes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.errors import EmbedderError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from indexer.minilm import LowerLayers
+
+logger = logging.getLogger(__name__)
+
+MACHINE = Path(__file__).with_name("route_machine.npz")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """names: the features, n of them. mean and scale: (n + 384,), which make a question's features and states a place. support:
+    (s, n + 384) places of questions, weights: (s,) theirs. slope and offset: of the logistic curve."""
+
+    names: tuple[str, ...]
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    support: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: float
+    slope: float = 1.0
+    offset: float = 0.0
+    _squares: NDArray[np.float32] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_squares", (self.support**2).sum(axis=1))
+
+    def place(self, told: Mapping[str, float], states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n + 384,) where a question stands; the mean one stands at 0."""
+        import numpy as np
+
+        known = np.array([*(told[name] for name in self.names), *states], np.float32)
+        place: NDArray[np.float32] = (known - self.mean) * self.scale
+        return place
+
+    def shares(self, told: Mapping[str, float], states: NDArray[np.float32]) -> tuple[float, dict[str, float]]:
+        """The logit, and what each feature adds to it, by its slope at the question; "" for how the question is worded."""
+        import numpy as np
+
+        place = self.place(told, states)
+        # einsum and not @: a product so small isn't worth BLAS's threads, which wait for each other on a busy machine.
+        near = np.einsum("sn,n->s", self.support, place) - 0.5 * (self._squares + np.sum(place**2))
+        worth = self.weights * np.exp(near)
+        logit = self.slope * (float(worth.sum()) + self.bias) + self.offset
+        each = self.slope * (np.einsum("s,sn->n", worth, self.support) - worth.sum() * place) * place
+        named = dict(zip(self.names, each.tolist(), strict=False))
+        return logit, {**named, "": float(each[len(self.names) :].sum())}
+
+
+@cache
+def shipped_machine() -> Machine:
+    return read_machine(MACHINE)
+
+
+def read_machine(path: Path) -> Machine:
+    import numpy as np
+
+    with np.load(path) as told:
+        mean, scale, support, weights = (told[name].astype(np.float32) for name in ("mean", "scale", "support", "weights"))
+        bias, slope, offset = (float(told[name]) for name in ("bias", "slope", "offset"))
+        return Machine(tuple(told["names"].tolist()), mean, scale, support, weights, bias, slope, offset)
+
+
+def write_machine(machine: Machine, path: Path) -> None:
+    """Places to three digits, which is what float16 keeps."""
+    import numpy as np
+
+    np.savez_compressed(
+        path,
+        names=np.array(machine.names),
+        mean=machine.mean,
+        scale=machine.scale,
+        support=machine.support.astype(np.float16),
+        weights=machine.weights,
+        bias=machine.bias,
+        slope=machine.slope,
+        offset=machine.offset,
+    )
+
+
+def states_of(question: str) -> NDArray[np.float32] | None:
+    """(384,) what the lower layers make of it, or None where they can't be run."""
+    layers = _lower_layers()
+    return layers.states(question) if layers else None
+
+
+@cache
+def _lower_layers() -> LowerLayers | None:
+    from indexer.minilm import LowerLayers, is_made
+
+    if not is_made():
+        return None
+    try:
+        return LowerLayers()
+    except EmbedderError as error:
+        logger.warning("Routes are chosen without MiniLM: %s", error)
+        return None
+
+
+def chance_of(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit))
