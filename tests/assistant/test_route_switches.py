@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from assistant.languages import general_model_speaks_instead
 from assistant.models import Answer, AnswerEvent, Conversation
-from benchmarks.train_routes import read_questions
+from benchmarks.route_examples import read_questions
 from indexer.models import Repository
 
 pytestmark = pytest.mark.django_db
