@@ -37,8 +37,12 @@ def begun(site: ScriptedSite, page: Page) -> str:
 
 
 def parts(page: Page) -> dict[str, str]:
-    rows = page.locator("#context-body tr").all()
-    return {str(row.locator("th").text_content()): str(row.locator("td").text_content()) for row in rows}
+    """Read at one go: the table is drawn anew with each event."""
+    expect(page.locator("#context-body tr").first).to_be_visible()
+    rows = page.locator("#context-body tr").evaluate_all(
+        "rows => rows.map((row) => [...row.children].map((cell) => cell.textContent))"
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def group(page: Page, name: str) -> Locator:
