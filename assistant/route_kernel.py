@@ -100,17 +100,18 @@ def write_machine(machine: Machine, path: Path) -> None:
 
 
 def states_of(question: str) -> NDArray[np.float32] | None:
-    """(384,) what the lower layers make of it, or None where they can't be run."""
-    layers = _lower_layers()
+    """(384,) what the lower layers make of it, or None where they can't be run, or not yet: the model is converted when something
+    is embedded for the first time."""
+    from indexer.minilm import is_made
+
+    layers = _lower_layers() if is_made() else None
     return layers.states(question) if layers else None
 
 
 @cache
 def _lower_layers() -> LowerLayers | None:
-    from indexer.minilm import LowerLayers, is_made
+    from indexer.minilm import LowerLayers
 
-    if not is_made():
-        return None
     try:
         return LowerLayers()
     except EmbedderError as error:

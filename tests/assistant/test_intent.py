@@ -166,6 +166,15 @@ def test_the_lower_layers_have_a_say_only_where_minilm_made_the_vectors() -> Non
 
 
 @pytest.mark.integration
+def test_a_model_that_is_converted_after_the_first_question_is_heard_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    minilm.converted()
+    with monkeypatch.context() as patch:
+        patch.setattr(minilm, "is_made", lambda: False)
+        assert states_of("Why?") is None
+    assert states_of("Why?") is not None
+
+
+@pytest.mark.integration
 def test_the_lower_layers_read_no_more_of_a_long_question_than_its_beginning() -> None:
     minilm.converted()
     long, longer, other = (states_of(text) for text in ("why " * 100, "why " * 5_000, "how " * 100))
