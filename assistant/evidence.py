@@ -10,15 +10,24 @@ no use any more: a server that keeps the state of a prefix doesn't read it again
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from assistant.answer_log import Shown
+from assistant.blocks import (
+    FEWEST_LINES,
+    Block,
+    block_of,
+    by_path,
+    known_lines,
+    lines_of,
+    unused_numbers,
+    widened,
+    without_shown,
+)
 from assistant.code_names import Evidence
 from assistant.reading_order import best_lines, line_scores
-from indexer.types import Passage, Span
+from indexer.types import Passage
 
 Count = Callable[[Sequence[str]], Awaitable[list[int]]]
 
@@ -27,7 +36,6 @@ PASSAGES_FIRST_SHARE = 0.8
 # A cut passage shorter than this tells too little to be worth its place, but where it is the last to come.
 SHORTEST_PASSAGE_TOKENS = 120
 SHORTEST_LAST_TOKENS = 45
-FEWEST_LINES = 3
 # Of the budget: what may go to passages of the last prompt that the search didn't find again, and to all that is kept.
 KEPT_WASTE_SHARE, KEPT_SHARE = 0.15, 0.8
 # Lines between two passages of a file that are shown with them, where they are known.
@@ -36,31 +44,6 @@ GAP_LINES = 3
 CUTS, CLOSE_ENOUGH = 5, 0.97
 # Below this share of the budget, what is left is left; and no more passages than this are cut to fill it.
 ROOM_LEFT_SHARE, CUT_TRIES = 0.02, 3
-
-
-@dataclass(slots=True, eq=False)
-class Block:
-    """Lines of a file, and the passages in them, best first. kept: as the last prompt had it. cut: less than its passage."""
-
-    passages: list[Passage]
-    evidence: Evidence
-    tokens: int = 0
-    kept: bool = False
-    cut: bool = False
-
-    @property
-    def span(self) -> tuple[int, int]:
-        return self.evidence.start_line, self.evidence.end_line
-
-    @property
-    def is_fixed(self) -> bool:
-        return self.kept or self.cut
-
-    def holds(self, path: str, start_line: int, end_line: int) -> bool:
-        return self.evidence.path == path and self.span[0] <= start_line and end_line <= self.span[1]
-
-    def touches(self, path: str, start_line: int, end_line: int) -> bool:
-        return self.evidence.path == path and self.span[0] <= end_line and start_line <= self.span[1]
 
 
 @dataclass(slots=True)
@@ -94,8 +77,8 @@ class EvidencePicker:
         if self._widens:
             picked.blocks = await self._kept(shown, passages, budget)
         fresh = self._sort_out(picked, passages)
-        numbers = _unused_numbers(picked.blocks)
-        blocks = [_block(next(numbers), passage) for passage in fresh]
+        numbers = unused_numbers(picked.blocks)
+        blocks = [block_of(next(numbers), passage) for passage in fresh]
         await self._cost(blocks)
         await self._take(picked, blocks, budget)
         await self._merge(picked)
@@ -130,7 +113,7 @@ class EvidencePicker:
         for found in passages:
             span = found.path, found.start_line, found.end_line
             there = [block for block in picked.blocks if block.touches(*span)]
-            passage = _without(found, there)
+            passage = without_shown(found, there)
             if passage is None:
                 there[0].passages.append(found)
             elif passage.text.strip() in texts:
@@ -146,7 +129,7 @@ class EvidencePicker:
         """Whole while they fit; where one may not take all there is, its best lines. Smaller ones still get their chance."""
         room = budget - picked.tokens
         share = room * PASSAGES_FIRST_SHARE if self._widens and any(block.passages[0].wider for block in blocks) else room
-        in_file = _by_path(picked.blocks)
+        in_file = by_path(picked.blocks)
         for block in blocks:
             passage, whole = block.passages[0], block.tokens
             if holder := next((one for one in in_file[passage.path] if one.holds(passage.path, *block.span)), None):
@@ -165,7 +148,7 @@ class EvidencePicker:
     async def _cut(self, block: Block, room: int, shortest: int) -> bool:
         """Reduce the block to the best lines of its passage that fit into `room` tokens. False: too few do."""
         passage = block.passages[0]
-        whole = _block(block.evidence.number, passage)
+        whole = block_of(block.evidence.number, passage)
         if room < shortest:
             return False
         await self._cost([whole])
@@ -190,7 +173,7 @@ class EvidencePicker:
             first, last = best_lines(lines, costs, scores, target)
             if last - first < FEWEST_LINES:
                 break
-            part = Block(whole.passages, _lines_of(whole.evidence, first, last), cut=True)
+            part = Block(whole.passages, lines_of(whole.evidence, first, last), cut=True)
             await self._cost([part])
             if part.tokens <= room and (best is None or part.tokens > best.tokens):
                 best = part
@@ -227,7 +210,7 @@ class EvidencePicker:
         first, second = sorted((better.evidence, other.evidence), key=lambda one: (one.start_line, one.end_line))
         between: list[str] = []
         if (gap := second.start_line - first.end_line - 1) > 0:
-            known = _known_lines([*better.passages, *other.passages], first.end_line + 1, second.start_line - 1)
+            known = known_lines([*better.passages, *other.passages], first.end_line + 1, second.start_line - 1)
             if gap > GAP_LINES or known is None or not self._widens:
                 return None
             between = known
@@ -263,7 +246,7 @@ class EvidencePicker:
         for block in picked.blocks:
             if left <= 0:
                 break
-            wide = None if block.is_fixed else _widened(block)
+            wide = None if block.is_fixed else widened(block)
             if wide is not None and (wide.evidence.path, *wide.span) not in tried:
                 more = (len(wide.evidence.text) - len(block.evidence.text)) * a_character
                 if more <= 2 * left:
@@ -275,17 +258,17 @@ class EvidencePicker:
 
     async def _fill(self, picked: Selection, budget: int) -> None:
         """What is left goes to passages that fit now, to longer cuts, and to a cut of the best that doesn't fit."""
-        numbers = _unused_numbers(picked.blocks)
+        numbers = unused_numbers(picked.blocks)
         waiting, picked.left = picked.left, []
-        cuts, in_file, room = CUT_TRIES, _by_path(picked.blocks), budget - picked.tokens
+        cuts, in_file, room = CUT_TRIES, by_path(picked.blocks), budget - picked.tokens
         for passage, cost in waiting:
             near = in_file[passage.path]
             there = [one for one in near if one.touches(passage.path, passage.start_line, passage.end_line)]
-            rest = _without(passage, there)
+            rest = without_shown(passage, there)
             if rest is None:
                 there[0].passages.append(passage)
                 continue
-            block = _block(next(numbers), rest)
+            block = block_of(next(numbers), rest)
             block.tokens = cost
             fits = cost <= room
             if not fits and cuts and room > ROOM_LEFT_SHARE * budget:
@@ -304,7 +287,7 @@ class EvidencePicker:
 
     async def _number(self, picked: Selection) -> None:
         """1 for the best, and so on, but for those that are kept, which keep their numbers."""
-        numbers = _unused_numbers([block for block in picked.blocks if block.kept])
+        numbers = unused_numbers([block for block in picked.blocks if block.kept])
         for block in picked.blocks:
             if not block.kept:
                 block.evidence = replace(block.evidence, number=next(numbers))
@@ -315,71 +298,6 @@ class EvidencePicker:
         counted = await self._count([self._render(block.evidence) + "\n\n" for block in blocks])
         for block, tokens in zip(blocks, counted, strict=True):
             block.tokens = tokens
-
-
-def _block(number: int, passage: Passage) -> Block:
-    text = passage.text
-    return Block([passage], Evidence(number, passage.path, passage.start_line, passage.end_line, passage.symbol, text))
-
-
-def _by_path(blocks: Iterable[Block]) -> defaultdict[str, list[Block]]:
-    found: defaultdict[str, list[Block]] = defaultdict(list)
-    for block in blocks:
-        found[block.evidence.path].append(block)
-    return found
-
-
-def _without(passage: Passage, blocks: Sequence[Block]) -> Passage | None:
-    """The longest stretch of its lines that none of the blocks shows, or None where that is too short to tell anything."""
-    if not blocks:
-        return passage
-    stretches: list[list[int]] = [[]]
-    for line in range(passage.start_line, passage.end_line + 1):
-        if any(block.span[0] <= line <= block.span[1] for block in blocks):
-            stretches.append([])
-        else:
-            stretches[-1].append(line)
-    longest = max(stretches, key=len)
-    if len(longest) < FEWEST_LINES:
-        return None
-    text = "\n".join(passage.text.split("\n")[longest[0] - passage.start_line :][: len(longest)])
-    return replace(passage, start_line=longest[0], end_line=longest[-1], text=text, wider=()) if text.strip() else None
-
-
-def _unused_numbers(blocks: Iterable[Block]) -> Iterator[int]:
-    used = {block.evidence.number for block in blocks}
-    return (number for number in itertools.count(1) if number not in used)
-
-
-def _lines_of(evidence: Evidence, first: int, last: int) -> Evidence:
-    """Its lines [first, last), counted from 0."""
-    text = "\n".join(evidence.text.split("\n")[first:last])
-    start = evidence.start_line
-    return replace(evidence, start_line=start + first, end_line=start + last - 1, text=text)
-
-
-def _known_lines(passages: Iterable[Passage], start_line: int, end_line: int) -> list[str] | None:
-    for span in (span for passage in passages for span in passage.wider):
-        if span.start_line <= start_line and end_line <= span.end_line:
-            return span.text.split("\n")[start_line - span.start_line : end_line - span.start_line + 1]
-    return None
-
-
-def _widened(block: Block) -> Block | None:
-    """To the smallest span around it that holds more."""
-    spans: list[Span] = [
-        span
-        for passage in block.passages
-        for span in passage.wider
-        if span.start_line <= block.span[0]
-        and block.span[1] <= span.end_line
-        and (span.start_line, span.end_line) != block.span
-    ]
-    if not spans:
-        return None
-    span = min(spans, key=lambda span: span.end_line - span.start_line)
-    evidence = replace(block.evidence, start_line=span.start_line, end_line=span.end_line, text=span.text)
-    return Block(block.passages, evidence)
 
 
 # --- the order in a prompt -------------------------------------------------------------------------------------------------

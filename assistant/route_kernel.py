@@ -100,8 +100,8 @@ def write_machine(machine: Machine, path: Path) -> None:
 
 
 def states_of(question: str) -> NDArray[np.float32] | None:
-    """(384,) what the lower layers make of it, or None where they can't be run, or not yet: the model is converted when something
-    is embedded for the first time."""
+    """(384,) what the lower layers make of it, or None where they can't be run, or not yet: the model is converted when
+    something is embedded for the first time."""
     from indexer.minilm import is_made
 
     layers = _lower_layers() if is_made() else None

@@ -27,6 +27,8 @@ CERTAIN = 1.15
 LEAD = 2.0
 # A lead over few passages tells little, and a sentence of few words is near to any.
 FEWEST_PASSAGES = 4
+# The border was measured among so many: with what was dropped no more than these are embedded.
+COMPARED_PASSAGES = 10
 FEWEST_WORDS = 4
 
 Encode = Callable[[Sequence[str]], "NDArray[np.float32]"]
@@ -36,12 +38,12 @@ class Similarity:
     """Compares sentences with the passages of one prompt. The passages are embedded when the first sentence asks.
 
     encode: texts to their vectors, (len(texts), dimension) float32, L2-normalised. Slow enough for a thread of its own.
-    dropped: what was found and not shown; a sentence that is nearer to one of these tells of none that was.
+    dropped: what was found and not shown, best first; a sentence that is nearer to one of these tells of none that was.
     """
 
     def __init__(self, evidence: Sequence[Evidence], encode: Encode, dropped: Sequence[Evidence] = ()) -> None:
         self.evidence, self.encode = evidence, encode
-        self._all = [*evidence, *dropped]
+        self._all = [*evidence, *dropped[: max(0, COMPARED_PASSAGES - len(evidence))]]
 
     def best(self, prose: str) -> Evidence | None:
         """The one passage that a sentence tells of, or None when it isn't certain."""

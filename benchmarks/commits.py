@@ -40,6 +40,7 @@ _LOG_OF_CHANGES = re.compile(
     r"^(?:change(?:s|log)|history|news|releases?|authors|contributors|upgrading|migration)\b", re.IGNORECASE
 )
 
+_COMPONENT = re.compile(r"^(?:\[[^\]]{1,40}\]\s*|[\w.,/*+{}-]+(?:\([^)]*\))?!?(?:[,\s]+[\w./*-]+){0,2}:\s+)+")
 _CHORE = re.compile(
     r"(?:chore|release|revert|bump|merge|version|build\(deps|update (?:dependency|version|changelog))\b", re.IGNORECASE
 )
@@ -115,6 +116,11 @@ def _kind(path: str, language: str) -> str:
 def plain_message(commit: Commit) -> str:
     """A commit's message without trailers and what only a tool reads."""
     return _NO_PROSE.sub("", commit.message).strip()
+
+
+def without_component(subject: str) -> str:
+    """A subject without the component that it begins with: "unix: …", "fix(router): …"."""
+    return _COMPONENT.sub("", subject.strip())
 
 
 def is_chore(message: str) -> bool:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from benchmarks.commits import MOST_CONTENT_WORDS, Commit, answers, commits, languages_of
+from benchmarks.commits import MOST_CONTENT_WORDS, Commit, answers, commits, languages_of, without_component
 from indexer.benchmark import index_source
 from indexer.evaluation import BenchmarkRepository, read_dataset
 from indexer.query import analyse
@@ -75,7 +75,6 @@ _REFERENCE = re.compile(
 )
 # What a form for pull requests puts around the text.
 _FORM = re.compile(r"<!--[\s\S]*?-->|^#{1,6}[^\S\n][^\n]*?:\w+:|^#{1,6}[^\S\n][^\n]*$", re.MULTILINE)
-_COMPONENT = re.compile(r"^(?:\[[^\]]{1,40}\]\s*|[\w.,/*+{}-]+(?:\([^)]*\))?!?(?:[,\s]+[\w./*-]+){0,2}:\s+)+")
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
 _INDENTED = re.compile(r"^(?: {4,}|\t)")
 _SENTENCE = re.compile(r"(?:\b[A-Za-z][\w'’`-]*[\s,;:]+){7,}[\w'’`()-]+[^\n]*?[.!?](?:\s|$)")
@@ -149,7 +148,7 @@ def question_text(commit: Commit) -> str:
     blocks = [block for block in re.split(r"\n\s*\n", body.strip("\n")) if block.strip()]
     if not blocks or not _is_prose(body):
         return ""
-    subject = _COMPONENT.sub("", subject.strip())
+    subject = without_component(subject)
     text = "\n\n".join((subject[:1].upper() + subject[1:], *map(_unwrapped, blocks))).strip()
     words = len(analyse(text).words)
     return text if MOST_WORDS_OF_SHORT < words <= MOST_CONTENT_WORDS and _is_mostly_ascii(text) else ""

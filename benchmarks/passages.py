@@ -35,7 +35,15 @@ from assistant.evidence import EvidencePicker  # noqa: E402
 from assistant.packing import EMBEDDED_EVIDENCE_TOKENS, FEWEST_PASSAGES  # noqa: E402
 from assistant.prompts import rendered_passage  # noqa: E402
 from assistant.reading_order import in_reading_order  # noqa: E402
-from benchmarks.commits import MOST_CONTENT_WORDS, answers, commits, is_chore, languages_of, plain_message  # noqa: E402
+from benchmarks.commits import (  # noqa: E402
+    MOST_CONTENT_WORDS,
+    answers,
+    commits,
+    is_chore,
+    languages_of,
+    plain_message,
+    without_component,
+)
 from benchmarks.machine import machine  # noqa: E402
 from indexer.benchmark import index_source  # noqa: E402
 from indexer.evaluation import read_dataset  # noqa: E402
@@ -53,8 +61,6 @@ FEWEST_WORDS = 3
 SEARCHED = 12
 CHARACTERS_A_TOKEN = 3.3
 SHARED_BY = (1, 2, 3, 4, 6)
-
-_COMPONENT = re.compile(r"^(?:\[[^\]]{1,40}\]\s*|[\w.,/*+{}-]+(?:\([^)]*\))?!?:\s+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ class History:
 
 def _texts(message: str) -> Iterator[tuple[str, str]]:
     """What is asked of a message: the kind and the text."""
-    subject = _COMPONENT.sub("", message.partition("\n")[0].strip())
+    subject = without_component(message.partition("\n")[0])
     if FEWEST_WORDS <= len(analyse(subject).words) <= MOST_WORDS_OF_SHORT:
         yield "short", subject
     if MOST_WORDS_OF_SHORT < len(analyse(message).words) <= MOST_CONTENT_WORDS:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from indexer.file_traits import stem_of, traits_of
+from indexer.file_traits import keys_of_import, stem_of, traits_of
 from indexer.query import Name
 from indexer.tokens import fold
 
@@ -136,8 +136,7 @@ class CodeGraph:
         imported: dict[int, set[str]] = defaultdict(set)
         for file_id in files:
             for (name,) in self._db.execute("SELECT name FROM refs WHERE file_id = ? AND kind = 'import'", (file_id,)):
-                imported[file_id].add(name.replace("\\", "/").rstrip("/").rpartition("/")[2].rpartition(".")[2] or name)
-                imported[file_id].add(stem_of(name))
+                imported[file_id] |= keys_of_import(name)
         return {file_id: frozenset(names) for file_id, names in imported.items()}
 
 

@@ -83,6 +83,12 @@ def stem_of(path: str) -> str:
     return name.split(".")[0] or name
 
 
+def keys_of_import(name: str) -> set[str]:
+    """What a file may go by that imports of this name mean: "b" for "a.b" and for "../a/b.js"."""
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return {name, last.rpartition(".")[2] or name, stem_of(name)}
+
+
 def _is_test(name: str) -> bool:
     words = [word for part in name.split(".")[:-1] for word in split_identifier(part)[-1:]]
     return name.startswith("test_") or any(word in _TEST_ENDINGS for word in words)

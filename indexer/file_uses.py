@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from indexer.file_traits import stem_of
+from indexer.file_traits import keys_of_import, stem_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,7 +130,7 @@ def _imports(db: sqlite3.Connection, files: Sequence[tuple[int, str, str]]) -> N
     for name, file_id in db.execute("SELECT name, file_id FROM refs WHERE kind = 'import'"):
         if file_id not in including:
             importing[name].append(file_id)
-    wanted = {name: _keys(name) for name in importing}
+    wanted = {name: keys_of_import(name) for name in importing}
     keys = set(chain.from_iterable(wanted.values()))
     going_by: dict[str, set[int]] = defaultdict(set)
     at_top = db.execute("SELECT name, file_id FROM definitions WHERE name = qualified_name")
@@ -143,12 +143,6 @@ def _imports(db: sqlite3.Connection, files: Sequence[tuple[int, str, str]]) -> N
             if len(found := going_by.get(key, ())) <= MOST_DEFINING:
                 pairs.update(product(users, found))
     return np.sort(_pairs(*np.array(sorted(pairs), np.int64).reshape(-1, 2).T))
-
-
-def _keys(name: str) -> set[str]:
-    """What a file may go by that imports of this name mean: "b" for "a.b" and for "../a/b.js"."""
-    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return {name, last.rpartition(".")[2] or name, stem_of(name)}
 
 
 def _definers(db: sqlite3.Connection, names: Iterable[str]) -> Mapping[str, list[int]]:

@@ -6,8 +6,8 @@ question, and a process that only embeds never imports torch (benchmarks/embeddi
 The model is converted once, by torch, from the weights that are installed: exported, and its linear layers quantised to int8
 per channel, activations as they come (dynamically, a batch at a time: a text's vector differs a little with its company).
 Seven bits of range are used of the eight: CPUs without VNNI add pairs of products in 16 bits, which eight bits can
-overflow. The result (23 MB) lies in `$SEXTANT_CACHE_DIR/models`, named by the weights' hash and the version of this recipe,
-and can be deleted at any time.
+overflow. The result (23 MB) and the lower half that is cut out of it (17 MB) lie in `$SEXTANT_CACHE_DIR/models`, named by the
+weights' hash and the version of this recipe, and can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -182,15 +183,9 @@ def converted() -> Path:
     path = _place()
     if not path.is_file():
         logger.info("Converting the embedding model, once: %s", path)
-        try:
+        with _making("The converted embedding model", path, needs="torch, transformers and onnx"):
             path.parent.mkdir(parents=True, exist_ok=True)
             _convert(verified_folder(), path)
-        except ImportError as error:
-            raise EmbedderError(
-                "Converting the embedding model needs torch, transformers and onnx: install Sextant with the extra cpu or gpu."
-            ) from error
-        except OSError as error:
-            raise EmbedderError(f"The converted embedding model can't be written to {path.parent}: {error}") from error
     return path
 
 
@@ -199,20 +194,25 @@ def _cut_out() -> Path:
     whole = converted()
     path = whole.with_name(f"{whole.stem}-lower.onnx")
     if not path.is_file():
-        try:
+        with _making("The embedding model's lower half", path, needs="onnx"):
             from onnx.utils import extract_model
 
             with TemporaryDirectory(dir=path.parent, prefix=".converting-") as work:
                 made = Path(work) / path.name
                 extract_model(str(whole), str(made), ["input_ids", "attention_mask"], [_THIRD_LAYER])
                 made.replace(path)
-        except ImportError as error:
-            raise EmbedderError(
-                "Cutting out the model's lower layers needs onnx: install Sextant with the extra cpu or gpu."
-            ) from error
-        except OSError as error:
-            raise EmbedderError(f"The model's lower layers can't be written to {path.parent}: {error}") from error
     return path
+
+
+@contextmanager
+def _making(what: str, path: Path, needs: str) -> Iterator[None]:
+    """Raises EmbedderError in place of what making it at `path` may raise. needs: packages."""
+    try:
+        yield
+    except ImportError as error:
+        raise EmbedderError(f"{what} is made with {needs}: install Sextant with the extra cpu or gpu.") from error
+    except OSError as error:
+        raise EmbedderError(f"{what} can't be written to {path.parent}: {error}") from error
 
 
 def _convert(folder: Path, path: Path) -> None:

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from indexer import secrets
 from indexer.chunker import chunk_blocks, chunk_lines
+from indexer.comments import HEADER_CHARACTERS, plain_comment
 from indexer.languages import TEXT, Language, language_of
 from indexer.prose import read_notebook, read_prose
-from indexer.syntax import HEADER_CHARACTERS, plain_comment, read_syntax
+from indexer.syntax import read_syntax
 from indexer.types import ParsedFile, Skipped
 
 MAX_LINE = 20_000

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexer.chunker import chunk_blocks, split_lines
+from indexer.comments import HEADER_CHARACTERS
 from indexer.languages import LANGUAGES, Language
-from indexer.syntax import HEADER_CHARACTERS, Block, read_syntax
+from indexer.syntax import Block, read_syntax
 from indexer.types import Definition, ParsedFile, Reference
 
 MAX_HEADING = 120

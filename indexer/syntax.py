@@ -13,23 +13,22 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
 
 from tree_sitter import Node, Parser, QueryCursor, Tree
 
 from indexer.c_macros import without_macros
+from indexer.comments import HEADER_CHARACTERS, plain_comment
 from indexer.languages import Language, grammar, not_called, query
+from indexer.references import MAX_NAME, Captured, references_of
 from indexer.types import Definition, Reference
 
 MAX_DEPTH = 24
 MAX_NODE_DEPTH = 1000
-MAX_NAME = 200
-HEADER_CHARACTERS = 1500
-MIN_HEADER = 3
 
 # A function directly inside one of these is a method.
 _TYPE_KINDS = frozenset({"class", "interface", "struct", "trait", "enum", "impl", "extension", "object", "record", "protocol"})
@@ -37,28 +36,6 @@ _SEPARATORS = re.compile(r"\s*(?:::|->|[:#\\.])\s*")
 _WORD_START = re.compile(r"[:@$~*&\\]*\w")
 _OPERATOR = re.compile(r"\boperator(?=\W)")  # C++: what follows is no type argument and no separator
 _GENERIC = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
-_LICENCE = re.compile(
-    r"copyright|licen[sc]ed? (?:under|to)|spdx-license|all rights reserved|permission is hereby|apache license|mit license",
-    re.IGNORECASE,
-)
-_SHEBANG = re.compile(r"^#!.*")
-_COMMENT_MARKS = re.compile(
-    r"""^[ \t]*  # where a line begins
-        (?:/\*+!?|\*+/|//[/!]?|\*|\#+!?|--+\[*(?:[ ]?[|^*](?=[ ]))?|\{-[ ]?\|?|;+|%+|\"\"\"|\'\'\')?[ \t]?
-    |[ \t]*(?:\*/|-\}|(?<=[ \t])\]\]|\"\"\"|\'\'\')[ \t]*$  # where it ends""",
-    re.MULTILINE | re.VERBOSE,
-)
-# Lines that speak to tools, not to readers.
-_DIRECTIVE = re.compile(
-    r"""^[ \t]*(?:
-        -\*-.*-\*- | vim?:.* | (?:frozen_string_literal|encoding|coding|warn_indent|typed):.*
-      | (?:eslint|jshint|jslint|tslint|prettier|stylelint|biome|istanbul|c8|clang-format|shellcheck|pylint|flake8|ruff|mypy
-          |pyright|rubocop|phpcs|swiftlint|scalastyle|ktlint|hlint|credo)\b[-:\ ].*
-      | noqa\b.* | pragma:.* | type:\ ignore.* | @(?:ts-\w+|flow|jsx\w*|format|prettier|private|internal|generated)
-    )[ \t]*$""",
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
-)
-_FILE_NAME = re.compile(r"[\w+./-]+\.\w{1,5}")
 
 
 class Block(NamedTuple):
@@ -106,7 +83,7 @@ class _Item:
 @dataclass(slots=True)
 class _Captured:
     items: dict[int, _Item] = field(default_factory=dict)
-    references: dict[int, tuple[int, str, int]] = field(default_factory=dict)  # start of the name: pattern, kind, its end
+    references: Captured = field(default_factory=dict)
     comments: list[Node] = field(default_factory=list)
     leading: list[Node] = field(default_factory=list)
     docstring: Node | None = None
@@ -127,9 +104,10 @@ def read_syntax(language: Language, data: bytes) -> Syntax:
     if language.clauses:
         items = _joined_clauses(items)
     placed = list(_placed(items, leading, lines))
+    defining = {start for start, item in captured.items.items() if not item.scope}
     return Syntax(
         definitions=tuple(definition for definition, _ in placed if definition),
-        references=_references(captured, data, lines, not_called(language)),
+        references=references_of(captured.references, defining, data, _line_starts(lines), not_called(language)),
         blocks=tuple(block for _, block in placed),
         header=_header(captured, items, data, lines),
     )
@@ -197,35 +175,6 @@ def _roles(language: Language) -> dict[str, tuple[str, str]]:
     compiled = query(language)
     names = map(compiled.capture_name, range(compiled.capture_count))
     return {name: (role, kind) for name in names for role, _, kind in [name.partition(".")]}
-
-
-def _references(captured: _Captured, data: bytes, lines: list[bytes], never: Set[str]) -> tuple[Reference, ...]:
-    """One for each name, kind and line, in order; what defines a name is no reference to it. never: what a bare call
-    never means."""
-    defining = {start for start, item in captured.items.items() if not item.scope}
-    line_starts = _line_starts(lines)
-    names = _Names()
-    found = {
-        (bisect_right(line_starts, start), names[data[start : min(end, start + MAX_NAME)]], kind)
-        for start, (_, kind, end) in captured.references.items()
-        if start not in defining
-    }
-    if never:
-        found = {
-            (line, name, "call" if kind == "bare" else kind)
-            for line, name, kind in found
-            if not (kind == "bare" and name in never)
-        }
-    return tuple([Reference(name, line, kind) for line, name, kind in sorted(found) if name])
-
-
-class _Names(dict[bytes, str]):
-    """By what stands in the text, the name that is meant: most names are used many times."""
-
-    def __missing__(self, written: bytes) -> str:
-        name = written.decode("utf-8", "ignore")
-        found = self[written] = name if name.isidentifier() else name.strip().strip("\"'`<>")
-        return found
 
 
 def _line_starts(lines: list[bytes]) -> list[int]:
@@ -405,15 +354,3 @@ def _header(captured: _Captured, items: list[_Item], data: bytes, lines: list[by
 
 def _text(node: Node, data: bytes) -> str:
     return data[node.start_byte : min(node.end_byte, node.start_byte + 2 * HEADER_CHARACTERS)].decode("utf-8", "ignore")
-
-
-@lru_cache(maxsize=1000)  # of the licence above most files of a repository
-def plain_comment(comment: str) -> str:
-    """A comment without its marks, `#!` line and words to tools; "" for one that begins with a licence or says nothing."""
-    text = _DIRECTIVE.sub("", _COMMENT_MARKS.sub("", _SHEBANG.sub("", comment))).strip()
-    first, *others = re.split(r"\n[ \t]*\n", text)
-    if _LICENCE.search(first):
-        return ""
-    others = [other for other in others if not _LICENCE.search(other)]
-    text = "\n\n".join(others if _FILE_NAME.fullmatch(first) else [first, *others]).strip()[:HEADER_CHARACTERS]
-    return text if len(text) >= MIN_HEADER else ""

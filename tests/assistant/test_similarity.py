@@ -8,7 +8,7 @@ import numpy as np
 
 from assistant.citations import CitationReader, Claims
 from assistant.code_names import Evidence
-from assistant.similarity import FEWEST_PASSAGES, Similarity
+from assistant.similarity import COMPARED_PASSAGES, FEWEST_PASSAGES, Similarity
 from indexer.embedder import make_embedder
 
 UPLOAD = Evidence(
@@ -60,6 +60,12 @@ def test_few_passages_and_few_words_tell_too_little() -> None:
 def test_passages_that_were_dropped_are_compared_and_never_told() -> None:
     assert Similarity((UPLOAD,), Counting(), (COOKIE, REDIRECT, TIMER)).best(PARAPHRASE) == UPLOAD
     assert Similarity((COOKIE, REDIRECT, TIMER), Counting(), (UPLOAD,)).best(PARAPHRASE) is None
+
+
+def test_of_what_was_dropped_no_more_is_embedded_than_makes_ten() -> None:
+    encode = Counting()
+    Similarity(GIVEN, encode, [TIMER] * 300).best(PARAPHRASE)
+    assert max(encode.asked) == COMPARED_PASSAGES
 
 
 def test_the_passages_are_embedded_once_and_only_when_a_sentence_asks() -> None:

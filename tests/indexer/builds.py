@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,16 @@ class Bench:
     def snapshots(self) -> list[str]:
         """The names of everything in the index folder."""
         return sorted(path.name for path in self.root.iterdir())
+
+
+def reading(files: Mapping[str, str | bytes]) -> Any:
+    """A fixture for a module: a reader of a snapshot of these files, without vectors."""
+
+    @pytest.fixture(scope="module")
+    def reader(tmp_path_factory):
+        bench = Bench(tmp_path_factory.mktemp("reading"), files)
+        bench.build_without_vectors()
+        with bench.reader() as reader:
+            yield reader
+
+    return reader

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from indexer.file_table import FileRow, FileTable, Ragged, tabulate
 from indexer.file_uses import FileUses
 
-from .builds import Bench
+from .builds import reading
 
 FILES = {
     "bank/accounts.py": 'class Account:\n    """Money."""\n\n    def withdraw(self):\n        return self.balance\n',
@@ -20,12 +20,7 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    bench = Bench(tmp_path_factory.mktemp("table"), FILES)
-    bench.build_without_vectors()
-    with bench.reader() as reader:
-        yield reader
+reader = reading(FILES)
 
 
 @pytest.fixture(scope="module")

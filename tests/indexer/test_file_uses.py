@@ -6,7 +6,7 @@ import pytest
 
 from indexer.file_uses import MOST_DEFINING, MOST_MEANT, FileUses, files_used_in, uses_of_files
 
-from .builds import Bench
+from .builds import reading
 
 FILES = {
     "bank/accounts.py": "class Account:\n    def withdraw(self):\n        return self.balance\n",
@@ -31,12 +31,7 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    bench = Bench(tmp_path_factory.mktemp("uses"), FILES)
-    bench.build_without_vectors()
-    with bench.reader() as reader:
-        yield reader
+reader = reading(FILES)
 
 
 @pytest.fixture

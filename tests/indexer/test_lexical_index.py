@@ -22,7 +22,7 @@ from indexer.postings import Postings, PostingsBuilder
 from indexer.term_counts import TermCounts, term_hash
 from indexer.tokens import terms
 
-from .builds import Bench
+from .builds import reading
 
 FILES = {
     "bank/accounts.py": 'class Account:\n    """Money."""\n\n    def withdraw(self):\n        return self.balance\n',
@@ -33,12 +33,7 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    bench = Bench(tmp_path_factory.mktemp("lexical"), FILES)
-    bench.build_without_vectors()
-    with bench.reader() as reader:
-        yield reader
+reader = reading(FILES)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 import pytest
 
 from indexer import chunker
+from indexer.comments import plain_comment
 from indexer.languages import LANGUAGES
 from indexer.parser import parse
-from indexer.syntax import MAX_DEPTH, MAX_NAME, plain_comment, read_syntax
+from indexer.references import MAX_NAME
+from indexer.syntax import MAX_DEPTH, read_syntax
 from indexer.types import ParsedFile
 
 from .samples import SAMPLES
