@@ -89,6 +89,11 @@ def keys_of_import(name: str) -> set[str]:
     return {name, last.rpartition(".")[2] or name, stem_of(name)}
 
 
+def is_test_scope(symbol: str, kind: str) -> bool:
+    """Whether a chunk of a source file is a test that stands beside what it tests: Rust's `mod tests`, Zig's `test`."""
+    return kind == "test" or not _TEST_FOLDERS.isdisjoint(symbol.split("."))
+
+
 def _is_test(name: str) -> bool:
     words = [word for part in name.split(".")[:-1] for word in split_identifier(part)[-1:]]
     return name.startswith("test_") or any(word in _TEST_ENDINGS for word in words)

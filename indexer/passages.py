@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from indexer.file_traits import is_test_scope
 from indexer.lexical_index import Hits
 from indexer.places import Place
 from indexer.signals import Findings
@@ -29,6 +30,8 @@ from indexer.types import Origin, Passage, Signal, Span
 _DENSE_SHARE = 0.3
 _DEFINITION_SHARE, _SYMBOL_SHARE = 0.5, 3.0
 _LINE_SHARE = 6.0
+# A test that stands in the file of what it tests says the words of a question as well as the code, and answers less often.
+_TEST_SHARE = 0.7
 
 # The nth further passage of a file has the file's chance times this to the power of n: in a list that a person reads, other
 # files are worth more than more of the same one, and an answer needs more than one passage of a file that surely holds it.
@@ -71,16 +74,22 @@ class _Defining(NamedTuple):
 class PassagePicker:
     """Picks the chunks that stand for a file.
 
-    is_name: the query is a name and nothing else; is_long: it tells a story, in which a name is one word of many. further: what
-    share of its chance each further passage of a file has.
+    is_name: the query is a name and nothing else; is_long: it tells a story, in which a name is one word of many; for_tests: it
+    speaks of tests. further: what share of its chance each further passage of a file has.
     """
 
     def __init__(
-        self, findings: Findings, further: float = FURTHER_PASSAGE_SHARE, *, is_name: bool = False, is_long: bool = False
+        self,
+        findings: Findings,
+        further: float = FURTHER_PASSAGE_SHARE,
+        *,
+        is_name: bool = False,
+        is_long: bool = False,
+        for_tests: bool = False,
     ) -> None:
         self._findings = findings
         self._further = further
-        self._is_name, self._is_long = is_name, is_long
+        self._is_name, self._is_long, self._for_tests = is_name, is_long, for_tests
         self._lexical = _Ranks("lexical", findings.lexical)
         self._shares = _Ranks("lexical", _by_share(findings))
         # Cosines of near chunks differ little; what they are above the farthest tells them apart.
@@ -120,6 +129,8 @@ class PassagePicker:
         worth = self._lexical.relative(*chunk) + self._shares.relative(*chunk) + _DENSE_SHARE * self._dense.relative(*chunk)
         if span.chunk_id in defining:
             worth += defining[span.chunk_id].worth
+        if not self._for_tests and is_test_scope(span.symbol, span.kind):
+            worth *= _TEST_SHARE
         line = self._findings.lines.get(file_id, 0)
         return worth + (_LINE_SHARE if span.start_line <= line <= span.end_line else 0.0)
 

@@ -84,7 +84,6 @@ class Evidence:
 def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Mapping[str, float]) -> NDArray[np.float64]:
     """The FEATURES of each file, relative to the others: (n, len(FEATURES)). rarity: of the query's stems."""
     ids, files = evidence.ids, table.files[evidence.ids]
-    asks_for_tests = any(stem in _TEST_STEMS for stem in query.stems)
     meant = table.meant_by(query.stems)
     worth = np.array([weight * rarity[stem] for stem, weight in query.stems.items()])
     columns: dict[str, NDArray[Any]] = {
@@ -96,7 +95,7 @@ def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Ma
         "definition": evidence.definition,
         "dense": (_nearness(evidence.dense) + _nearness(evidence.dense_card, _FAR_CARDS)) / 2,
         "test": files["test"],
-        "test_asked": files["test"] & asks_for_tests,
+        "test_asked": files["test"] & asks_for_tests(query),
         "documentation": files["documentation"],
         "example": files["example"],
         "prose": files["prose"],
@@ -149,6 +148,11 @@ def _uses(evidence: Evidence, table: FileTable, files: NDArray[Any]) -> NDArray[
     weights: NDArray[np.float64] = np.bincount(uses.places, bodies[uses.values] ** 2, minlength=len(files)).astype(np.float64)
     weights[files["test"] | files["example"] | files["documentation"]] = 0.0
     return weights / _most(weights)
+
+
+def asks_for_tests(query: Query) -> bool:
+    """Whether a query speaks of tests."""
+    return not _TEST_STEMS.isdisjoint(query.stems)
 
 
 def is_long(query: Query) -> bool:

@@ -26,7 +26,7 @@ from indexer.passages import PassagePicker, PassageReader, place_chunks
 from indexer.pins import resolve
 from indexer.places import Place, PlaceFinder, Told
 from indexer.query import Query, is_identifier
-from indexer.reranker import FEATURES, Mixes, chances, file_features, is_long, mix_name
+from indexer.reranker import FEATURES, Mixes, asks_for_tests, chances, file_features, is_long, mix_name
 from indexer.scope import Scope
 from indexer.search_steps import Steps, counted
 from indexer.signals import Findings, NearestTo, Signals
@@ -96,8 +96,7 @@ class Search:
         findings = self._signals.ask() if self._query.kind != "regex" else Findings()
         with self._steps.timed("Ranking") as tell:
             ranking = self._rank(findings)
-            is_name = self._query.kind == "symbol"
-            picker = PassagePicker(findings, further, is_name=is_name, is_long=is_long(self._query))
+            picker = self._picker(findings, further)
             passages = self._passages(picker, ranking, places, limit)
             if self._query.kind != "regex":
                 tell(f"{counted(len(ranking.ids), 'file')} compared")
@@ -218,6 +217,10 @@ class Search:
         return scores
 
     # --- passages ---------------------------------------------------------------------------------------------------
+
+    def _picker(self, findings: Findings, further: float) -> PassagePicker:
+        is_name, long, for_tests = self._query.kind == "symbol", is_long(self._query), asks_for_tests(self._query)
+        return PassagePicker(findings, further, is_name=is_name, is_long=long, for_tests=for_tests)
 
     def _passages(self, picker: PassagePicker, ranking: Ranking, places: Sequence[Place], limit: int) -> tuple[Passage, ...]:
         """What the question points at, then the best chunks of the likeliest files."""

@@ -114,6 +114,15 @@ def test_of_a_file_the_member_that_a_question_names_whole_comes_first_and_a_bare
     assert "def close" not in retriever.search(snapshot, asked.format("a cart that closes")).passages[0].text
 
 
+def test_a_test_in_the_file_of_what_it_tests_comes_after_the_code_unless_tests_are_asked_for(retriever, tmp_path):
+    body = "    let motion = state.cursor.move_right();\n" * 20
+    code = f"/// The vi mode's motion.\npub fn advance(state: &mut State) {{\n{body}}}\n\n"
+    tests = f"#[cfg(test)]\nmod tests {{\n    #[test]\n    fn vi_mode_motion() {{\n{body}    }}\n}}\n"
+    snapshot = built(tmp_path, {"src/vi_mode.rs": code + tests})
+    assert "pub fn advance" in retriever.search(snapshot, "how does a motion of vi mode work").passages[0].text
+    assert "fn vi_mode_motion" in retriever.search(snapshot, "which test checks a motion of vi mode").passages[0].text
+
+
 def test_a_path_in_the_question_comes_first(retriever, shop):
     assert paths(retriever.search(shop, "what is in examples/buy.py about the cart"))[0] == "examples/buy.py"
 
