@@ -35,7 +35,7 @@ _TEST_SHARE = 0.7
 
 # The nth further passage of a file has the file's chance times this to the power of n: in a list that a person reads, other
 # files are worth more than more of the same one, and an answer needs more than one passage of a file that surely holds it.
-FURTHER_PASSAGE_SHARE = 0.1
+FURTHER_PASSAGE_SHARE = 0.25
 FURTHER_PASSAGE_SHARE_LISTED = 0.001
 _PASSAGES_OF_A_FILE = 5
 # A file that is pinned as a whole.
