@@ -6,23 +6,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from indexer.file_traits import is_test_scope, traits_of
-from indexer.query import analyse
-from indexer.reranker import asks_for_tests
 from indexer.types import Passage
 
 _CHANGELOG = re.compile(r"(?:^|/)(?:change(?:s|log)|history|news|release[-_ ]?notes)(?:\.\w+)?$", re.IGNORECASE)
+_ASKS_FOR_TESTS = re.compile(r"\btest(?:s|ed|ing)?\b", re.IGNORECASE)
 _ASKS_FOR_CHANGES = re.compile(r"\b(?:change(?:s|d|log)?|versions?|release[sd]?|since|histor\w+|deprecat\w+|added)\b", re.I)
 
 
 def in_reading_order(passages: Sequence[Passage], question: str, about: str) -> list[Passage]:
     """Best first, but what tells a reader less comes last: tests and changelogs, unless they are asked for, and what names
     hardly anything of the question (a file's imports, say). about: the words that count."""
-    enough, for_tests = min(2, len(_words(about))), asks_for_tests(analyse(question))
+    enough = min(2, len(_words(about)))
 
     def tells_less(passage: Passage) -> bool:
-        if traits_of(passage.path, passage.language).test or is_test_scope(passage.symbol, passage.kind):
-            return not for_tests
+        if passage.test:
+            return not _ASKS_FOR_TESTS.search(question)
         if _CHANGELOG.search(passage.path):
             return not _ASKS_FOR_CHANGES.search(question)
         return not _names(passage.text.split("\n"), about, enough)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from indexer.file_traits import is_test_scope
+from indexer.file_traits import is_test_scope, traits_of
 from indexer.lexical_index import Hits
 from indexer.places import Place
 from indexer.signals import Findings
@@ -266,6 +266,7 @@ class PassageReader:
                 origins=chunk.origins,
                 marked=tuple(marked.get(chunk.chunk_id, ())),
                 wider=tuple(self._wider(file, span)),
+                test=traits_of(file.path, file.language).test or is_test_scope(span.symbol, span.kind),
             )
 
     def _files(self, ids: Collection[int]) -> dict[int, _File]:

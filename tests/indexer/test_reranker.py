@@ -138,6 +138,7 @@ def test_vectors_count_for_as_much_of_the_question_as_no_path_and_no_definition_
         ("src/app.spec.ts", "typescript", "test"),
         ("pkg/server_test.go", "go", "test"),
         ("src/AppTest.java", "java", "test"),
+        ("spec/models/app_spec.rb", "ruby", "test"),
         ("docs/app.py", "python", "documentation"),
         ("examples/app.py", "python", "example"),
         ("README.md", "markdown", "prose"),
@@ -149,7 +150,9 @@ def test_a_path_tells_what_kind_of_file_it_is(path, language, kind):
     assert {name for name in ("test", "documentation", "example", "prose") if found[name]} == {kind}
 
 
-@pytest.mark.parametrize("path", ["src/contest/entry.py", "src/latest.py", "src/docstring.py", "src/exampled.py"])
+@pytest.mark.parametrize(
+    "path", ["src/contest/entry.py", "src/latest.py", "src/attest.py", "testing.py", "src/docstring.py", "src/exampled.py"]
+)
 def test_words_that_only_hold_a_kinds_name_are_of_no_kind(path):
     traits = traits_of(path, "python")
     assert not (traits.test or traits.documentation or traits.example or traits.prose)

@@ -116,10 +116,12 @@ def test_of_a_file_the_member_that_a_question_names_whole_comes_first_and_a_bare
 
 def test_a_test_in_the_file_of_what_it_tests_comes_after_the_code_unless_tests_are_asked_for(retriever, tmp_path):
     body = "    let motion = state.cursor.move_right();\n" * 20
-    code = f"/// The vi mode's motion.\npub fn advance(state: &mut State) {{\n{body}}}\n\n"
+    move = f"/// The vi mode's motion.\npub fn advance(state: &mut State) {{\n{body}}}\n\n"
     tests = f"#[cfg(test)]\nmod tests {{\n    #[test]\n    fn vi_mode_motion() {{\n{body}    }}\n}}\n"
-    snapshot = built(tmp_path, {"src/vi_mode.rs": code + tests})
-    assert "pub fn advance" in retriever.search(snapshot, "how does a motion of vi mode work").passages[0].text
+    snapshot = built(tmp_path, {"src/vi_mode.rs": move + tests})
+    code, test, *_ = retriever.search(snapshot, "how does a motion of vi mode work").passages
+    assert "pub fn advance" in code.text
+    assert (code.test, test.test) == (False, True)
     assert "fn vi_mode_motion" in retriever.search(snapshot, "which test checks a motion of vi mode").passages[0].text
 
 
