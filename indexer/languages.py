@@ -162,7 +162,8 @@ _INTERPRETERS = {
     "runhaskell": "haskell",
 }
 _VERSION = re.compile(r"[\d.]+$")
-_CPP_HEADER = re.compile(r"^\s*(?:class|namespace|template|using|public:|private:|protected:)\b|\b\w+::\w", re.MULTILINE)
+_CPP_LINE = re.compile(r"^\s*(?:class|namespace|template|using|public:|private:|protected:)\b", re.MULTILINE)
+_CPP_NAME = re.compile(r"\w::\w")
 
 
 def language_of(path: str, text: str) -> Language:
@@ -171,12 +172,16 @@ def language_of(path: str, text: str) -> Language:
     stem, dot, ending = name.rpartition(".")
     suffix = dot + ending.lower() if stem else ""
     if suffix == ".h":
-        return LANGUAGES["cpp" if _CPP_HEADER.search(text[:100_000]) else "c"]
+        return LANGUAGES["cpp" if _is_cpp(text[:100_000]) else "c"]
     if language := _BY_NAME.get(name) or _BY_SUFFIX.get(suffix):
         return language
     if name.startswith(("Dockerfile", "Containerfile")):
         return LANGUAGES["docker"]
     return _by_shebang(text)
+
+
+def _is_cpp(header: str) -> bool:
+    return bool(_CPP_LINE.search(header) or ("::" in header and _CPP_NAME.search(header)))
 
 
 def _by_shebang(text: str) -> Language:

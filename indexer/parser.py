@@ -77,10 +77,21 @@ def is_minified(path: str, language: Language, text: str) -> bool:
     """
     if path.lower().endswith(_MINIFIED_NAMES):
         return True
-    if len(text) > MAX_LINE and max(map(len, text.split("\n"))) > MAX_LINE:
+    if _has_long_line(text):
         return True
     is_prose = language.reader in ("markdown", "rst") or language is TEXT
     return not is_prose and len(text) > MINIFIED_CHARACTERS and len(text) > MINIFIED_MEAN * (text.count("\n") + 1)
+
+
+def _has_long_line(text: str) -> bool:
+    """Whether a line is longer than MAX_LINE, told from a few line ends."""
+    start = 0
+    while len(text) - start > MAX_LINE:
+        end = text.rfind("\n", start, start + MAX_LINE + 1)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
 
 
 def head_comment(text: str) -> str:

@@ -27,6 +27,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from itertools import count
 from multiprocessing.connection import Connection
@@ -45,6 +46,8 @@ MEMORY_BYTES = 4 * 1024**3
 ANSWER_S = 30.0
 _MESSAGE_BYTES = 65_536
 GARBAGE_OBJECTS = 500_000
+# Of so many files' names the languages of a folder are told.
+MOST_LOOKED_AT = 20_000
 
 
 class ParsingProcess:
@@ -82,11 +85,10 @@ class Template:
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(place or str(Path.cwd()) for place in sys.path)},
             )
 
-    def prepare(self, names: Sequence[str], *, when_idle: bool = False) -> None:
-        """Compile the queries of these languages before the next process is started; when_idle: while nothing else is asked.
-        Raises OSError when the template is gone."""
+    def prepare(self, names: Sequence[str], folder: str, *, when_idle: bool) -> None:
+        """Compile queries: see the function below. Raises OSError when the template is gone."""
         with self._lock:
-            self._send({"do": "prepare", "languages": list(names), "when_idle": when_idle})
+            self._send({"do": "prepare", "languages": list(names), "folder": folder, "when_idle": when_idle})
 
     def start(self, batches: int, results: int, *, redact: bool) -> ParsingProcess:
         """Start a parsing process with these descriptors as its ends of the pipes. Raises OSError when the template is gone."""
@@ -154,10 +156,10 @@ class _Shared:
 _shared = _Shared()
 
 
-def prepare(names: Sequence[str] = (), *, when_idle: bool = False) -> None:
-    """Have a template that has compiled the queries of these languages before it starts the next process, or while it has
-    nothing else to do. Returns at once. Raises OSError when no template can be started."""
-    _shared.get().prepare(names, when_idle=when_idle)
+def prepare(names: Sequence[str] = (), folder: str = "", *, when_idle: bool = False) -> None:
+    """Have a template that has compiled the queries of these languages, and of those of the files in a folder, before it starts
+    the next process, or while it has nothing else to do. Returns at once. Raises OSError when no template can be started."""
+    _shared.get().prepare(names, folder, when_idle=when_idle)
 
 
 def start(batches: int, results: int, *, redact: bool) -> ParsingProcess:
@@ -218,10 +220,11 @@ class _Server:
 
     def _handle(self, message: dict[str, Any]) -> None:
         if message["do"] == "prepare":
+            names = message["languages"] + languages_in(message["folder"])
             if message["when_idle"]:
-                self._to_compile += message["languages"]
+                self._to_compile += names
             else:
-                for name in message["languages"]:
+                for name in names:
                     _compile(name)
         elif message["do"] == "start":
             (batches, results), self._descriptors = self._descriptors[:2], self._descriptors[2:]
@@ -257,6 +260,17 @@ class _Server:
         # It isn't reaped before this, so the id still is its own.
         os.kill(pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def languages_in(folder: str) -> list[str]:
+    """The languages of the files in a folder by their names alone, the commonest first; [] for what is no folder."""
+    found: Counter[str] = Counter()
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
+        found.update(languages.language_of(name, "").name for name in files)
+        if found.total() > MOST_LOOKED_AT:
+            break
+    return [name for name, _ in found.most_common()]
 
 
 def _compile(name: str) -> None:

@@ -24,7 +24,7 @@ def references_of(
     """
     names = _Names()
     found = {
-        (bisect_right(line_starts, start), names[data[start : min(end, start + MAX_NAME)]], kind)
+        (bisect_right(line_starts, start), names[data[start:end]], kind)
         for start, (_, kind, end) in captured.items()
         if start not in defining
     }
@@ -41,6 +41,6 @@ class _Names(dict[bytes, str]):
     """By what stands in the text, the name that is meant: most names are used many times."""
 
     def __missing__(self, written: bytes) -> str:
-        name = written.decode("utf-8", "ignore")
+        name = written[:MAX_NAME].decode("utf-8", "ignore")
         found = self[written] = name if name.isidentifier() else name.strip().strip("\"'`<>")
         return found

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.chunker import split_lines
-from indexer.parser import MAX_LINE, decode, head_comment, parse
+from indexer.languages import LANGUAGES
+from indexer.parser import MAX_LINE, decode, head_comment, is_minified, parse
 from indexer.types import ParsedFile, Skipped
 
 from .samples import SAMPLES
@@ -119,6 +120,12 @@ def test_lines_far_longer_than_anybody_writes_are_minified_unless_they_are_prose
     assert parse("a.js", text.encode()) == Skipped("a.js", "minified")
     assert isinstance(parse("a.md", text.encode()), ParsedFile)
     assert isinstance(parse("a", text.encode()), ParsedFile)
+
+
+@given(st.lists(st.integers(MAX_LINE - 2, MAX_LINE + 2) | st.integers(0, 3), min_size=1, max_size=6), st.booleans())
+def test_one_line_beyond_the_longest_is_enough_wherever_it_stands(lengths, ended):
+    text = "\n".join("x" * length for length in lengths) + "\n" * ended
+    assert is_minified("a.md", LANGUAGES["markdown"], text) == (max(lengths) > MAX_LINE)
 
 
 def test_a_notebook_whose_outputs_are_one_long_line_is_still_read():

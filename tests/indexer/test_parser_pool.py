@@ -263,6 +263,17 @@ def test_a_query_that_was_prepared_is_not_compiled_by_a_process():
         assert list(pool.map([GOOD, ("good.go", b"package good\n")], queries_compiled)) == [1, 2]
 
 
+@pytest.mark.usefixtures("no_template")
+def test_the_queries_of_the_languages_in_a_folder_are_prepared_before_its_files_are_read(tmp_path):
+    for name in ("a.py", "src/b.go", "node_modules/c.rb", ".tox/d.rs"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    with ParserPool(1) as pool:
+        parser_process.prepare(folder=str(tmp_path))
+        files = [GOOD, ("good.go", b"package good\n"), ("good.rb", b"1\n")]
+        assert list(pool.map(files, queries_compiled)) == [2, 2, 3]
+
+
 def queries_compiled(path: str, parsed: ParsedFile) -> int:
     """In a parsing process: how many queries it or its template has compiled."""
     return languages.query.cache_info().misses
