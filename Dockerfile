@@ -10,9 +10,7 @@
 
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/sextant/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    HF_HUB_DISABLE_TELEMETRY=1 \
-    DO_NOT_TRACK=1
+    PYTHONUNBUFFERED=1
 # What is mounted here as a new volume takes the owner over, so no container has to run as root.
 RUN useradd --uid 10001 --create-home sextant \
     && mkdir -p /app/var/static /data/indexes /cache \

@@ -4,6 +4,7 @@ complete. A value that can't be read stops the program with one sentence."""
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from environs import Env, EnvError, ValidationError
 from assistant.local_secret import local_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Nothing that runs here reports its use to anybody: ONNX Runtime and huggingface_hub would, and read this at their import.
+for _name in ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_name, "1")
 
 env = Env(prefix="SEXTANT_")
 

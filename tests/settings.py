@@ -21,7 +21,6 @@ os.environ.update(
     SEXTANT_EMBEDDER="hashing",
     SEXTANT_LOG_LEVEL="WARNING",
     HF_HUB_OFFLINE="1",
-    HF_HUB_DISABLE_TELEMETRY="1",
 )
 
 from assistant.settings import *  # noqa: E402, F403

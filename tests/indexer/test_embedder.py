@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -149,6 +150,28 @@ def test_torch_runs_the_model_where_onnx_runtime_or_what_converts_for_it_is_miss
     found = json.loads(ended.stdout)
     assert found["cache_key"] == SentenceEmbedder("minilm").cache_key != MINILM_INT8
     assert (np.array(found["vectors"]) @ MiniLMEmbedder().encode_query(text) > 0.97).all()
+
+
+RUNNING_A_MODEL = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "assistant.settings"
+import django
+django.setup()
+from onnx import TensorProto, helper
+ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "graph", ends[:1], ends[1:])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+import onnxruntime
+onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+"""
+
+
+@pytest.mark.integration
+def test_running_a_model_tells_its_makers_nothing(tmp_path):
+    # Where ONNX Runtime means to report, it keeps the machine's id and what it hasn't sent yet below here.
+    places = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "SEXTANT_DATA_DIR")}
+    subprocess.run([sys.executable, "-c", RUNNING_A_MODEL], cwd=ROOT, env={"PATH": os.environ["PATH"], **places}, check=True)
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name or path.name == "deviceid"]
 
 
 def test_naming_the_cache_opens_no_model_that_is_there(tmp_path, monkeypatch):

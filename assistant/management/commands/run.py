@@ -14,8 +14,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from assistant.errors import AssistantError
 from assistant.process_runner import Runner, check_port
 
-# Nothing that runs here reports its use to anybody.
-QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1"}
 PACKAGED_EMBEDDERS = ("minilm", "hashing")
 
 
@@ -49,7 +47,7 @@ class Command(BaseCommand):
         return {name: f"exec {shlex.quote(sys.executable)} {command}" for name, command in commands.items()}
 
     def _environment(self, name: str) -> dict[str, str]:
-        environment = {**os.environ, **QUIET}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if settings.OFFLINE or (name != "model" and settings.EMBEDDER in PACKAGED_EMBEDDERS):
             environment["HF_HUB_OFFLINE"] = "1"
         return environment
