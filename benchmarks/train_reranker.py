@@ -5,7 +5,8 @@
 
 The loss is listwise: the softmax over a question's candidate files should give its chance to the files that answer it (a
 secondary file gets half the share of a primary one), plus an L2 penalty on standardised features (0.01, as found best in the
-design study; 0.003 to 0.03 differ by less than the noise). It is convex, so the result depends on no seed and no start.
+design study; 0.003 to 0.03 differ by less than the noise). It is convex, so the result depends on no seed and no start. No
+weight may have the wrong sign.
 
 The honest figure is leave-one-repository-out: the weights that rank a repository's questions have never seen it, and rank them
 in real searches. The weights that are written are those of all repositories, whose figure on them is the in-sample one.
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 L2 = 0.01
 PLAIN_QUESTIONS = Path(__file__).with_name("plain_questions")
 PLAIN_WEIGHT = 0.25
+# What may only speak for a file, and what only against it.
+_FOR = frozenset(("body", "coverage", "card", "name_in_query", "query_in_path", "definition", "dense", "test_asked"))
+_AGAINST = frozenset(("test", "documentation", "example", "prose"))
 _SECONDARY_SHARE = 0.5
 _MOST_STEPS = 100
 _SMALLEST_STEP = 1e-7
@@ -119,9 +123,23 @@ class _Problem:
 def fit(examples: Iterable[Example], l2: float = L2) -> NDArray[np.float64]:
     """The weights of FEATURES (len(FEATURES),) that fit the examples best; examples without an answer teach nothing.
 
-    Newton's method, with steps halved until the loss falls (Armijo's rule).
+    A feature whose weight would have the wrong sign is left out: in one framework for testing more speaks of tests than what
+    answers about them, and other repositories aren't to learn that a test is no answer where tests are asked for.
     """
-    problem = _Problem([example for example in examples if example.gains.any()], l2)
+    answered = [example for example in examples if example.gains.any()]
+    wrong: set[str] = set()
+    while True:
+        weights = _best(without(answered, wrong), l2)
+        by_name = zip(FEATURES, weights.tolist(), strict=True)
+        found = {name for name, weight in by_name if (weight < 0 and name in _FOR) or (weight > 0 and name in _AGAINST)}
+        if not found:
+            return weights
+        wrong |= found
+
+
+def _best(examples: Sequence[Example], l2: float) -> NDArray[np.float64]:
+    """Newton's method, with steps halved until the loss falls (Armijo's rule)."""
+    problem = _Problem(examples, l2)
     weights = np.zeros(len(problem.spread))
     loss, chances = problem.loss(weights)
     for _ in range(_MOST_STEPS):

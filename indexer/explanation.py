@@ -35,7 +35,7 @@ GROUPS = (
     Group("names and paths", ("name_in_query", "query_in_path")),
     Group("definitions", ("definition",)),
     Group("vectors", ("dense",)),
-    Group("use by other code", ("used", "uses", "referred")),
+    Group("use by other code", ("used", "uses", "passed_on", "referred")),
     Group("main folders", ("main", "folder")),
     Group("kind of file", ("test", "test_asked", "documentation", "example", "prose")),
     Group("size", ("lines",)),
@@ -60,6 +60,7 @@ ADVANTAGES = {
     "referred": "other code refers to it more",
     "used": "the chunks with the question's words use it more",
     "uses": "uses more of the files with the question's words",
+    "passed_on": "passes on what a file with the question's words defines",
     "lines": "longer",
 }
 

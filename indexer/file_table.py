@@ -7,6 +7,7 @@ candidates and asks no database.
     names, places  Ragged of uint32        by file, the stems that it goes by, and those of its whole path
     uses           Ragged of uint32        by file, the files whose definitions it names
     imports        uint64                  pairs of files of which one imports the other (indexer.file_uses)
+    passed_on      Ragged of uint32        by file, the files whose definitions it passes on
 
 `tabulate` makes the arrays from a finished build, and `indexer.lexical_index` keeps them in `words.bin`.
 """
@@ -67,16 +68,23 @@ def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], FileUses]) ->
         **_ragged("names", [sorted(number_of[stem] for stem in each.name) for each in traits]),
         **_ragged("places", [sorted(number_of[stem] for stem in each.place) for each in traits]),
     }
-    uses, imports = uses_of_files()
+    uses, imports, passed_on = uses_of_files()
     rows["referred"] = np.bincount(uses["used"], uses["weight"], minlength=len(rows))
     referred = rows["referred"][1:].tolist()
     for column, folder_of in (("main", _top_folder), ("folder", _own_folder)):
         rows[column][1:] = _shares([folder_of(file.path) for file in files], [each.test for each in traits], referred)
     return arrays | {
-        "uses_starts": np.concatenate([[0], np.cumsum(np.bincount(uses["file"], minlength=len(rows)))]).astype(NUMBER),
+        "uses_starts": _starts(uses["file"], len(rows)),
         "uses_values": uses["used"].astype(NUMBER),
         "imports": imports,
+        "passed_on_starts": _starts((passed_on >> np.uint64(32)).astype(NUMBER), len(rows)),
+        "passed_on_values": passed_on.astype(NUMBER),
     }
+
+
+def _starts(files: NDArray[Any], count: int) -> NDArray[Any]:
+    """Where the values of each file id begin. files: sorted, one for each value."""
+    return np.concatenate([[0], np.cumsum(np.bincount(files, minlength=count))]).astype(NUMBER)
 
 
 def _ragged(name: str, values: Sequence[Sequence[int]]) -> dict[str, NDArray[Any]]:
@@ -153,6 +161,7 @@ class FileTable:
         self.places = Ragged(arrays["places_starts"], arrays["places_values"])
         self.uses = Ragged(arrays["uses_starts"], arrays["uses_values"])
         self.imports = arrays["imports"]
+        self.passed_on = Ragged(arrays["passed_on_starts"], arrays["passed_on_values"])
         self.rarity = rarity(arrays["stem_hashes"])
         self._stems = arrays["stem_text"].tobytes().decode("utf-8", "surrogatepass").split("\n")[:-1]
 

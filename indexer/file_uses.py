@@ -7,8 +7,12 @@ MOST_MEANT files that may be meant tell nothing, and what more than MOST_DEFININ
 A file imports another where it imports a name that the other goes by (its stem) or defines at its top level. C and C++ include
 a header, which tells nothing of where that is implemented, so only folders count there.
 
-    uses       USE, sorted by file and by the file that it uses
-    imports    uint64, sorted: the file times 2^32, and the file that it imports
+A file that imports more names than it defines, and as many as it uses, passes on what others define: `index.ts`, `mod.rs`, a
+Haskell module that exports modules.
+
+    uses         USE, sorted by file and by the file that it uses
+    imports      uint64, sorted: the file times 2^32, and the file that it imports
+    passed_on    uint64, sorted: those of imports whose first file passes on
 """
 
 from __future__ import annotations
@@ -38,10 +42,11 @@ _INCLUDING = ("c", "cpp")
 class FileUses(NamedTuple):
     uses: NDArray[Any]
     imports: NDArray[Any]
+    passed_on: NDArray[Any]
 
     @classmethod
     def none(cls) -> FileUses:
-        return cls(np.zeros(0, USE), np.zeros(0, PAIR))
+        return cls(np.zeros(0, USE), np.zeros(0, PAIR), np.zeros(0, PAIR))
 
 
 class Meant(NamedTuple):
@@ -70,7 +75,7 @@ def uses_of_files(db: sqlite3.Connection) -> FileUses:
     uses = np.zeros(len(pairs), USE)
     uses["file"], uses["used"] = pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)
     uses["weight"] = np.bincount(places, meant.sureness, minlength=len(pairs))
-    return FileUses(uses, imports)
+    return FileUses(uses, imports, _passed_on(db, imports))
 
 
 def files_used_in(
@@ -143,6 +148,15 @@ def _imports(db: sqlite3.Connection, files: Sequence[tuple[int, str, str]]) -> N
             if len(found := going_by.get(key, ())) <= MOST_DEFINING:
                 pairs.update(product(users, found))
     return np.sort(_pairs(*np.array(sorted(pairs), np.int64).reshape(-1, 2).T))
+
+
+def _passed_on(db: sqlite3.Connection, imports: NDArray[Any]) -> NDArray[Any]:
+    query = """
+        SELECT file_id, sum(kind = 'import') AS imported FROM refs GROUP BY file_id
+        HAVING imported >= count(*) - imported
+           AND imported > (SELECT count(*) FROM definitions WHERE definitions.file_id = refs.file_id)"""
+    passing = np.array([file_id for file_id, _ in db.execute(query)], PAIR)
+    return imports[np.isin(imports >> np.uint64(32), passing)]
 
 
 def _definers(db: sqlite3.Connection, names: Iterable[str]) -> Mapping[str, list[int]]:

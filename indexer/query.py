@@ -37,7 +37,7 @@ _SURE, _LIKELY, _PERHAPS = 1.0, 0.5, 0.35
 
 _WORD = re.compile(r"\w+")
 _QUALIFIER = re.compile(r"\.|::|#|->|\\")
-_NAME = re.compile(r"[^\W\d]\w*(?:(?:\.|::|#|->|\\)[^\W\d]\w*)*(?:[!?](?=\s|$)|\(\))?")
+_NAME = re.compile(r"[^\W\d]\w*(?:(?:\.|::|#|->|\\)[^\W\d]\w*)*(?:[!?](?=\s|$)|'+(?!\w)|\(\))?")
 _PATH = re.compile(
     r"(?<![\w/.:-])((?:[\w@+.-]+/)+[\w@+.-]*\w|[\w@+-][\w@+.-]*\.[A-Za-z]\w{0,9})(?::(\d{1,7}))?(?:[:-]\d{1,7})?(?![\w/])"
 )
@@ -54,7 +54,7 @@ _PIN = re.compile(r"(?<![\w@./`])@(?P<text>[\w.+-]*\w(?:(?:/|::|#|->|\\)[\w.+-]*
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _SUBJECT = (
     r"(?:the |a |an )?(?:function |method |class |type |macro )?"
-    r"`?(?P<name>[^\W\d]\w*(?:(?:\.|::|#|->)[^\W\d]\w*)*)(?:\(\))?`?"
+    r"`?(?P<name>[^\W\d]\w*(?:(?:\.|::|#|->)[^\W\d]\w*)*'*)(?:\(\))?`?"
 )
 _USES = tuple(
     re.compile(form, re.IGNORECASE)
@@ -275,7 +275,8 @@ def _names(text: str) -> tuple[Name, ...]:
     found: dict[tuple[str, str], Name] = {}
     quoted = {match.strip() for match in _QUOTED.findall(text)}
     for position, match in enumerate(_NAME.finditer(text[:20_000])):
-        written = match.group()
+        # Outside of code a word's prime is a quotation mark.
+        written = match.group() if match.group() in quoted else match.group().rstrip("'")
         weight = _SURE if written in quoted else _weight_in_prose(written, position)
         if weight and len(found) < 16:
             name = _name(written, weight)

@@ -37,10 +37,15 @@ def references_of(
     return tuple([Reference(name, line, kind) for line, name, kind in sorted(found) if name])
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a name needs no cleaning; also with primes, as Haskell writes them (`foldl'`), which are no quotes around it."""
+    return name.isidentifier() or ("'" in name and name[0] != "'" and name.replace("'", "").isidentifier())
+
+
 class _Names(dict[bytes, str]):
     """By what stands in the text, the name that is meant: most names are used many times."""
 
     def __missing__(self, written: bytes) -> str:
         name = written[:MAX_NAME].decode("utf-8", "ignore")
-        found = self[written] = name if name.isidentifier() else name.strip().strip("\"'`<>")
+        found = self[written] = name if is_plain_name(name) else name.strip().strip("\"'`<>")
         return found

@@ -52,6 +52,7 @@ FEATURES = (
     "referred",  # how much others use what it defines
     "used",  # how much the chunks that hold the query's words use what it defines
     "uses",  # how much it uses the files that hold the query's words; nothing for what is no source
+    "passed_on",  # how well the best of the files whose definitions it passes on holds the query's words
     "lines",
 )
 
@@ -104,6 +105,7 @@ def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Ma
         "referred": np.log1p(files["referred"]),
         "used": evidence.used / _most(evidence.used),
         "uses": _uses(evidence, table, files),
+        "passed_on": _passed_on(evidence, table),
         "lines": np.log1p(files["lines"].astype(np.float64)),
     }
     # Words are the better witness where they say something: vectors count for what these leave open.
@@ -142,10 +144,9 @@ def _nearness(cosines: NDArray[np.float64], far: float = 0.0) -> NDArray[np.floa
 
 def _uses(evidence: Evidence, table: FileTable, files: NDArray[Any]) -> NDArray[np.float64]:
     """How much a source file uses those that hold the query's words: the squares of their bodies."""
-    bodies = np.zeros(table.size + 1)
-    bodies[evidence.ids] = evidence.body
     uses = table.uses.rows(evidence.ids)
-    weights: NDArray[np.float64] = np.bincount(uses.places, bodies[uses.values] ** 2, minlength=len(files)).astype(np.float64)
+    held = _squared_bodies(evidence, table)[uses.values]
+    weights: NDArray[np.float64] = np.bincount(uses.places, held, minlength=len(files)).astype(np.float64)
     weights[files["test"] | files["example"] | files["documentation"]] = 0.0
     return weights / _most(weights)
 
@@ -153,6 +154,21 @@ def _uses(evidence: Evidence, table: FileTable, files: NDArray[Any]) -> NDArray[
 def asks_for_tests(query: Query) -> bool:
     """Whether a query speaks of tests."""
     return not _TEST_STEMS.isdisjoint(query.stems)
+
+
+def _passed_on(evidence: Evidence, table: FileTable) -> NDArray[np.float64]:
+    """How well the best of the files whose definitions each passes on holds the query's words, by the square of its body."""
+    others = table.passed_on.rows(evidence.ids)
+    best = np.zeros(len(evidence.ids))
+    np.maximum.at(best, others.places, _squared_bodies(evidence, table)[others.values])
+    return best / _most(best)
+
+
+def _squared_bodies(evidence: Evidence, table: FileTable) -> NDArray[np.float64]:
+    """By file id; 0 for what is no candidate."""
+    bodies = np.zeros(table.size + 1)
+    bodies[evidence.ids] = evidence.body
+    return bodies**2
 
 
 def is_long(query: Query) -> bool:

@@ -33,7 +33,7 @@ from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, St
 if TYPE_CHECKING:
     from indexer.lexical_index import LexicalIndex
 
-SCHEMA = 5
+SCHEMA = 6
 CHUNKS = "chunks.sqlite3"
 VECTORS = "vectors.faiss"
 PARTIAL_VECTORS = "vectors-partial.faiss"

@@ -35,7 +35,7 @@ _OTHER_QUALIFIER = 0.3
 
 _MOST_DEFINITIONS = 500
 
-_KEY = "lower(replace(name, '_', ''))"
+_KEY = "lower(replace(replace(name, '_', ''), '''', ''))"
 
 
 @dataclass(frozen=True, slots=True)

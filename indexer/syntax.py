@@ -24,7 +24,7 @@ from tree_sitter import Node, Parser, QueryCursor, Tree
 from indexer.c_macros import without_macros
 from indexer.comments import HEADER_CHARACTERS, plain_comment
 from indexer.languages import Language, grammar, not_called, query
-from indexer.references import MAX_NAME, Captured, references_of
+from indexer.references import MAX_NAME, Captured, is_plain_name, references_of
 from indexer.types import Definition, Reference
 
 MAX_DEPTH = 24
@@ -225,7 +225,7 @@ def _name(data: bytes, node: Node) -> str:
 
 def _normal(name: str) -> str:
     """A name as symbol paths write it: without type arguments, its parts joined by dots. Operators stay as they are."""
-    if name.isidentifier():
+    if is_plain_name(name):
         return name
     name = (name[1:] if name.startswith('@"') else name).strip("\"'`")
     if not _WORD_START.match(name):

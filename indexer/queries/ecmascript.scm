@@ -73,3 +73,4 @@
 (import_clause (identifier) @reference.import)
 (namespace_import (identifier) @reference.import)
 (export_statement (export_clause (export_specifier name: (identifier) @reference.import)) source: (string))
+(export_statement "*" source: (string (string_fragment) @reference.import))

@@ -23,3 +23,5 @@
 (import_statement name: (aliased_import name: (dotted_name (identifier) @reference.import .)))
 (import_from_statement name: (dotted_name (identifier) @reference.import .))
 (import_from_statement name: (aliased_import name: (dotted_name (identifier) @reference.import .)))
+(import_from_statement module_name: (dotted_name (identifier) @reference.import .) (wildcard_import))
+(import_from_statement module_name: (relative_import (dotted_name (identifier) @reference.import .)) (wildcard_import))

@@ -46,4 +46,6 @@
 (use_list (scoped_identifier name: (identifier) @reference.import))
 (use_as_clause path: (scoped_identifier name: (identifier) @reference.import))
 (use_as_clause path: (identifier) @reference.import)
+(use_wildcard (scoped_identifier name: (identifier) @reference.import))
+(use_wildcard (identifier) @reference.import)
 (type_identifier) @reference.type

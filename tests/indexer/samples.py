@@ -1184,6 +1184,9 @@ eval env (Add l r) = eval env l + go r
 infixl 6 |+|
 (|+|) :: Expr -> Expr -> Expr
 a |+| b = Add a b
+
+eval' :: Expr -> Int
+eval' e = eval' (Add e e)
 """,
         definitions="""
 type Expr 8-12
@@ -1202,10 +1205,11 @@ function eval 26-35
 function eval.go 31-31
 function eval.both 33-35
 function |+| 38-39
+function eval' 41-42
 """,
         references="""
 import Map, import fromList, import Text, inherit Show, inherit Pretty, type Expr, call pretty, call length,
-call pack
+call pack, call eval'
 """,
     ),
     "zig": Sample(

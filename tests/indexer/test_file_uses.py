@@ -25,6 +25,19 @@ FILES = {
     "d/main.c": '#include "door.h"\nint main(void) {\n  return open_door();\n}\n',
     **{f"few{number}/common.py": "def seldom():\n    return 1\n" for number in range(MOST_MEANT + 1)},
     **{f"many{number}/common.py": "def often():\n    return 1\n" for number in range(MOST_DEFINING + 1)},
+    # Files that pass on what others define, and one that imports as much and uses it.
+    "ring/mod.rs": "mod alloy;\npub use alloy::Alloy;\npub use crate::gem::Gem;\npub use self::metal::*;\n",
+    "ring/alloy.rs": "pub struct Alloy;\n",
+    "ring/metal.rs": "pub struct Gold;\n",
+    "ring/__init__.py": "from .finger import *\n",
+    "ring/finger.py": "class Finger:\n    pass\n",
+    "gem.rs": "pub struct Gem;\n",
+    "ring/Bank.hs": "module Bank (module Vault) where\n\nimport Vault\n",
+    "ring/Vault.hs": "module Vault where\n\ncoins :: Int\ncoins = 3\n",
+    "ring/index.ts": 'export { Stone } from "./stone"\nexport * from "./setting"\n',
+    "ring/stone.ts": "export class Stone {}\n",
+    "ring/setting.ts": "export class Setting {}\n",
+    "ring/shop.ts": 'import { Stone } from "./stone"\nexport const one = new Stone()\nexport const two = polish(new Stone())\n',
     "use.py": "def use():\n    return seldom()\n",
     "few1/beside.py": "def use():\n    return seldom()\n",
     "many1/beside.py": "def use():\n    return often()\n",
@@ -85,6 +98,21 @@ def test_a_name_that_may_mean_many_files_tells_nothing_unless_one_lies_beside_it
 
 def test_a_name_that_very_many_files_define_is_not_looked_into(reader, ids):
     assert used_by(reader, ids, "many1/beside.py") == {}
+
+
+def test_a_file_that_imports_more_than_it_defines_and_uses_passes_on_what_others_define(reader, ids):
+    paths = {file_id: path for path, file_id in ids.items()}
+    passed_on = uses_of_files(reader.connection).passed_on.tolist()
+    found = {(paths[pair >> 32], paths[pair & 0xFFFFFFFF]) for pair in passed_on if paths[pair >> 32].startswith("ring/")}
+    assert found == {
+        ("ring/mod.rs", "ring/alloy.rs"),
+        ("ring/mod.rs", "ring/metal.rs"),
+        ("ring/mod.rs", "gem.rs"),
+        ("ring/__init__.py", "ring/finger.py"),
+        ("ring/Bank.hs", "ring/Vault.hs"),
+        ("ring/index.ts", "ring/stone.ts"),
+        ("ring/index.ts", "ring/setting.ts"),
+    }
 
 
 def test_no_chunks_use_nothing(reader):

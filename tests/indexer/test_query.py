@@ -41,6 +41,8 @@ def test_a_function_word_alone_is_looked_up_as_it_is():
         ("Foo#bar", Name("bar", "Foo", 1.0)),
         ("empty?", Name("empty?", "", 1.0)),
         ("save!", Name("save!", "", 1.0)),
+        ("foldl'", Name("foldl'", "", 1.0)),
+        ("`Map.foldl''`", Name("foldl''", "Map", 1.0)),
         ("read_timeout()", Name("read_timeout", "", 1.0)),
     ],
 )
@@ -53,6 +55,10 @@ def test_a_single_name_is_a_symbol_query(text, name):
 def test_names_in_a_sentence_are_found_by_how_they_are_written():
     found = named("why does Session.request call read_timeout() and HttpClient, but not `plain` in Flask")
     assert found == {"Session.request": 0.5, "read_timeout": 0.5, "HttpClient": 0.5, "plain": 1.0, "Flask": 0.35}
+
+
+def test_a_prime_belongs_to_a_name_in_code_and_is_a_quotation_mark_elsewhere():
+    assert named("the lazy `foldl'` and 'HttpClient'") == {"foldl'": 1.0, "HttpClient": 0.5}
 
 
 def test_the_first_word_of_a_sentence_is_no_name_for_being_capitalised():

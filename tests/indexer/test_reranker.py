@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from indexer.file_table import FileRow, FileTable, tabulate
 from indexer.file_traits import traits_of
-from indexer.file_uses import USE, FileUses
+from indexer.file_uses import PAIR, USE, FileUses
 from indexer.query import analyse
 from indexer.reranker import FEATURES, MOST_WORDS_OF_SHORT, Evidence, chances, file_features, mix_name, shipped_mixes
 
 
 @dataclass(frozen=True)
 class File:
-    """What was found about a file. uses: the places, from 1 on, of the files that it uses among those of one test."""
+    """What was found about a file. uses, passed_on: the places, from 1 on, of the files that it uses, and whose definitions it
+    passes on, among those of one test."""
 
     path: str
     language: str = "python"
@@ -33,6 +34,7 @@ class File:
     dense: float = math.nan
     dense_card: float = math.nan
     uses: frozenset[int] = frozenset()
+    passed_on: tuple[int, ...] = ()
 
 
 at = File
@@ -42,7 +44,8 @@ def table_of(files: tuple[File, ...], rarities: Sequence[float] = ()) -> FileTab
     """rarities: of the stems of all paths, in their order; 1 if not given."""
     uses = [(number, used, 1.0) for number, file in enumerate(files, 1) for used in sorted(file.uses)]
     rows = [FileRow(file.path, file.language, 100) for file in files]
-    uses_of_files = FileUses.none()._replace(uses=np.array(uses, dtype=USE))
+    passed_on = [(number << 32) + other for number, file in enumerate(files, 1) for other in file.passed_on]
+    uses_of_files = FileUses.none()._replace(uses=np.array(uses, dtype=USE), passed_on=np.array(passed_on, dtype=PAIR))
     return FileTable(tabulate(rows, lambda: uses_of_files), lambda hashes: np.array(rarities or [1.0] * len(hashes)))
 
 
@@ -105,6 +108,17 @@ def test_using_the_files_that_hold_the_words_counts_by_the_square_of_what_they_h
         at("d.py", uses=frozenset((2,))),
     )
     assert (fullest["uses"], half["uses"], both["uses"], one["uses"]) == (0.0, 0.0, 1.0, 4 / 20)
+
+
+def test_passing_on_what_others_define_counts_by_the_best_of_them():
+    best, half, all_of_it, some = features(
+        "a",
+        at("a.py", body=4.0),
+        at("b.py", body=2.0),
+        at("__init__.py", passed_on=(1, 2)),
+        at("c.py", passed_on=(2,)),
+    )
+    assert [row["passed_on"] for row in (best, half, all_of_it, some)] == [0.0, 0.0, 1.0, 0.25]
 
 
 @pytest.mark.parametrize("path", ["tests/test_b.py", "docs/b.py", "examples/b.py"])

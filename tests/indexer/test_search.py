@@ -99,6 +99,14 @@ def test_any_spelling_of_a_name_finds_it(retriever, shop):
         assert retriever.search(shop, query).passages[0].symbol == "price_of"
 
 
+def test_names_that_differ_by_a_prime_are_two_and_each_finds_the_other_afterwards(retriever, tmp_path):
+    files = {"src/Strict.hs": "sum' :: Int -> Int\nsum' x = x + sum' x\n", "src/Lazy.hs": "sum :: Int -> Int\nsum x = x\n"}
+    live = Bench(tmp_path, files).build_without_vectors()
+    assert [place.path for place in retriever.search(live, "sum'").passages] == ["src/Strict.hs", "src/Lazy.hs"]
+    assert [place.path for place in retriever.search(live, "sum").passages] == ["src/Lazy.hs", "src/Strict.hs"]
+    assert [place.path for place in retriever.search(live, "who calls sum'").passages][:1] == ["src/Strict.hs"]
+
+
 def test_a_qualified_name_finds_the_member(retriever, shop):
     assert "def total" in retriever.search(shop, "Cart.total").passages[0].text
 
