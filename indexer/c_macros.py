@@ -14,7 +14,8 @@ _MACRO = rb"[A-Z][A-Z0-9_]{2,}(?:\([^()\n]*\))?"
 _NAME = rb"\w+(?:::\w+|<[^<>;{}()\n]{0,200}>)*"
 # Words that a macro may follow; they begin with one of c, e, f, i, s, t, u and v.
 _HEADS = rb"static|inline|constexpr|virtual|friend|extern|typedef|if|class|struct|union|enum"
-_SIGN = re.compile(rb"[^\s\w]")
+_END_OF_ENUM = re.compile(rb"[;}]")
+_NO_SIGN = bytes(byte for byte in range(256) if re.match(rb"[\s\w]", bytes([byte])))
 # Each alternative consumes what it recognises, even where its end is missing, so a file is read once from front to back.
 _TOKEN = re.compile(
     rb"""
@@ -29,7 +30,7 @@ _TOKEN = re.compile(
     |^[ \t]*(?P<alone>[A-Z][A-Z0-9]*_[A-Z0-9_]+(?:\([^()\n]*\))?|Q_OBJECT)[ \t]*(?=\n|//|/\*)
     |\b(?:class|struct|union)\s+(?P<tag>%(macro)s)(?=\s+%(name)s\s*(?:final\s*)?(?:\{|:(?!:)))
     |\b(?P<enum>enum)\b
-    |(?P<plain>(?:[ \t()\[\],.*&+=<>!|?:-]++|\n(?![ \t]*[#A-Z])|\b(?:[abdghj-rw-zA-Z0-9_]\w*+|(?!(?:%(heads)s)\b)\w++))++)
+    |(?P<plain>(?:[ \t()\[\],.*&+=<>!|?:;{}-]++|\n(?![ \t]*[#A-Z])|\b(?:[abdghj-rw-zA-Z0-9_]\w*+|(?!(?:%(heads)s)\b)\w++))++)
     |\w+
     |(?P<mark>[^\s\w])
     """
@@ -43,20 +44,18 @@ _MISPLACED = frozenset({"linkage", "before", "after", "constexpr", "tag"})
 def without_macros(data: bytes) -> bytes:
     """`data` with blanks in place of the macros that stand before, between or in the heads of declarations."""
     text = bytearray(data)
-    mark = b";"  # the last character of those that may end a declaration
-    since: list[re.Match[bytes]] = []  # what is plain after it
+    since = [b";"]  # what is plain, from the last other sign on
     in_enum = False
     for match in _TOKEN.finditer(data):
         kind = match.lastgroup
         if kind == "plain":
-            since.append(match)
+            since.append(match[0])
+            in_enum = in_enum and not _END_OF_ENUM.search(match[0])
         elif kind == "mark":
-            mark = match[0]
-            since.clear()
-            in_enum = in_enum and mark not in b";}"
+            since = [match[0]]
         elif kind == "enum":
             in_enum = True
-        elif kind in _MISPLACED or _is_out_of_place(match, mark, since, in_enum):
+        elif kind in _MISPLACED or _is_out_of_place(match, since, in_enum):
             assert kind
             _blank(text, *match.span(kind))
         elif kind == "condition" and len(match[kind]) > 1:
@@ -69,9 +68,9 @@ def _blank(text: bytearray, start: int, end: int) -> None:
     text[start:end] = re.sub(rb"[^\n]", b" ", text[start:end])
 
 
-def _is_out_of_place(match: re.Match[bytes], mark: bytes, since: list[re.Match[bytes]], in_enum: bool) -> bool:
-    """Whether a directive or a macro alone on its line stands, after `mark` and what is plain `since`, where the grammar wants
-    something else.
+def _is_out_of_place(match: re.Match[bytes], since: list[bytes], in_enum: bool) -> bool:
+    """Whether a directive or a macro alone on its line stands, after what is plain `since`, where the grammar wants something
+    else.
 
     In an enum a name alone is an enumerator, and what makes enumerators is no part of the language; elsewhere a macro that
     begins a declaration or a member stands for all of it.
@@ -82,4 +81,5 @@ def _is_out_of_place(match: re.Match[bytes], mark: bytes, since: list[re.Match[b
         return False
     if in_enum:
         return b"(" in match[0]
-    return mark in b";{}" and not any(_SIGN.search(plain[0]) for plain in since)
+    last = next(filter(None, (plain.rstrip(_NO_SIGN) for plain in reversed(since))))
+    return last.endswith((b";", b"{", b"}"))
