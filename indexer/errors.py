@@ -2,7 +2,8 @@
 
 IndexerError
 ├── SourceError            the folder, URL or ref can't be read
-├── SnapshotError          a snapshot directory is missing, incomplete or of another version
+├── SnapshotError          a snapshot directory is missing or incomplete
+│   └── OutdatedSnapshot   another version of Sextant wrote it
 ├── PatternError           a regular expression can't be used
 ├── FilterError            no file of the repository is in a language that a search keeps to
 ├── EmbedderError          the embedding model can't be loaded
@@ -25,6 +26,13 @@ class SourceError(IndexerError):
 
 class SnapshotError(IndexerError):
     pass
+
+
+class OutdatedSnapshot(SnapshotError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Another version of Sextant made this index: wait for the indexer to make it anew, or index the repository again."
+        )
 
 
 class PatternError(IndexerError):

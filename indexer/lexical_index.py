@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 
 from indexer.array_file import ArrayFileWriter, open_arrays
-from indexer.errors import SnapshotError
+from indexer.errors import OutdatedSnapshot, SnapshotError
 from indexer.file_table import FileRow, FileTable, tabulate
 from indexer.file_uses import FileUses, uses_of_files
 from indexer.postings import LENGTH, TERM, Postings, PostingsBuilder, best
@@ -259,4 +259,4 @@ def check_version(db: sqlite3.Connection) -> None:
     except (sqlite3.Error, TypeError) as error:
         raise SnapshotError("The snapshot holds no full-text index: index the repository again.") from error
     if version != LEXICAL_VERSION:
-        raise SnapshotError("The snapshot was indexed by another version of Sextant: index the repository again.")
+        raise OutdatedSnapshot

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from indexer.errors import SnapshotError
+from indexer.errors import OutdatedSnapshot, SnapshotError
 from indexer.snapshot_locks import MANIFEST
 from indexer.types import Chunk, Definition, Manifest, ParsedFile, Reference, StoredFile
 
@@ -243,7 +243,7 @@ def read_manifest(directory: Path) -> Manifest:
     except (OSError, ValueError) as error:
         raise SnapshotError(f"{directory} holds no whole snapshot: index the repository again.") from error
     if values.get("schema") != SCHEMA:
-        raise SnapshotError(f"The snapshot {directory.name} was written by another version of Sextant: index again.")
+        raise OutdatedSnapshot
     examples = {reason: tuple(paths) for reason, paths in values.pop("skipped_examples", {}).items()}
     lists = {name: tuple(values[name]) for name in ("notes", "redacted_files")}
     return Manifest(**{**values, "skipped_examples": examples, **lists})

@@ -59,8 +59,9 @@ class SourceChecks:
         try:
             seen = self._look(repository, snapshot)
         except IndexerError as error:
-            logger.info("%s: its source could not be looked at: %s", repository, error)
-            check.problem = str(error)[:500]
+            if check.problem != (problem := str(error)[:500]):
+                logger.info("%s: its source could not be looked at: %s", repository, problem)
+            check.problem = problem
         else:
             _note(check, snapshot, seen, seen_at)
         url_s = settings.SOURCE_CHECK_S

@@ -14,7 +14,7 @@ from tests.processes import ROOT, environment
 
 # The assistant's doors into the indexer.
 DOORS = {"retriever", "lookup", "snapshot", "tokens", "types", "models", "errors", "minilm"}
-DJANGO_SIDE = {"models", "jobs", "queue", "rollback", "source_checks", "apps", "management", "migrations"}
+DJANGO_SIDE = {"models", "jobs", "outdated", "queue", "rollback", "source_checks", "apps", "management", "migrations"}
 HEAVY = ("torch", "faiss", "sentence_transformers", "transformers", "tree_sitter", "numpy", "xllamacpp")
 
 

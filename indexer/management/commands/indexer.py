@@ -2,7 +2,8 @@
 
 It takes tasks from django-tasks' queue "index", one at a time, and looks every ten seconds for jobs whose process has died. Run
 as many of them as there are cores to spare, on any machine that shares the database and the index folder. Beside that it looks
-at the sources of what is indexed, so that pages can tell how far an index is behind.
+at the sources of what is indexed, so that pages can tell how far an index is behind. What another version of Sextant has
+indexed it indexes again.
 SIGTERM and SIGINT end it at once, and its job goes back to the queue; after a SIGKILL another worker takes the job when its
 lease has run out.
 """
@@ -25,6 +26,7 @@ from django_tasks_db.management.commands.db_worker import Worker
 from indexer import parser_process
 from indexer.jobs import requeue_expired
 from indexer.languages import LANGUAGES
+from indexer.outdated import queue_outdated
 from indexer.queue import QUEUE
 from indexer.source_checks import SourceChecks
 from indexer.vector_index import faiss_problem
@@ -49,6 +51,7 @@ class Command(BaseCommand):
             raise CommandError(f"The parsing processes can't be started: {error}.") from error
         worker = _Worker()
         worker.configure_signals()
+        queue_outdated()
         for name, every_s, work in (
             ("requeue-expired", LOOK_FOR_EXPIRED_S, requeue_expired),
             ("check-sources", LOOK_FOR_CHECKS_S, SourceChecks().run),
