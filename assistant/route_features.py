@@ -43,29 +43,23 @@ def _wording(question: str, repository: str) -> dict[str, float]:
     words = re.findall(r"\w+", prose)
     said = {
         "here": wording.HERE,
-        "ours": wording.OURS,
         "where": wording.WHERE,
         "notion": wording.NOTION,
         "difference": wording.DIFFERENCE,
         "task": wording.TASK,
         "mechanism": wording.MECHANISM,
         "passive": wording.PASSIVE,
-        "indefinite": wording.INDEFINITE,
         "generally": wording.GENERALLY,
         "it": wording.IT,
         "this": wording.THIS,
         "meta": wording.META,
-        "introduced": wording.INTRODUCED,
         "advice": wording.ADVICE,
         "works": wording.WORKS,
-        "why": wording.WHY,
-        "who": wording.WHO,
         "talk": wording.TALK,
     }
     return {
         **{name: float(bool(pattern.search(prose))) for name, pattern in said.items()},
         "repository": float(bool(_name_of(repository).search(question))),
-        "definite": min(3, len(wording.DEFINITE.findall(prose))),
         "constructs": min(2, len(wording.CONSTRUCTS.findall(prose))),
         "error": float(bool(wording.ERROR.search(question))),
         "system_error": float(bool(wording.SYSTEM_ERROR.search(question))),
@@ -75,7 +69,6 @@ def _wording(question: str, repository: str) -> dict[str, float]:
         "asks": float("?" in prose or "？" in prose),
         "wish": float(not wording.ASKING.search(prose)),
         "keywords": float(0 < len(words) <= 4 and not re.search(r"[?？!]", question)),
-        "length": math.log1p(len(words)),
     }
 
 
@@ -94,12 +87,13 @@ def _holds_code(question: str) -> bool:
 
 @cache
 def _name_of(repository: str) -> re.Pattern[str]:
-    """How people write a repository's name: the whole, or in capitals what stands before a dot or dash."""
-    whole = repository.rsplit("/", 1)[-1]
+    """How people write a repository's name, in any capitals: the whole, or what stands before a dot or dash, without "lib" or
+    "js"; also as a name's beginning: "laravel", "uv_close" in libuv, "fmt::print". It may be an ordinary word, too: "lazy"."""
+    whole = repository.rsplit("/", 1)[-1].lower()
     first = re.split(r"[-._]", whole)[0]
-    if not first:
-        return re.compile(r"(?!)")
-    return re.compile(rf"\b(?:(?i:{re.escape(whole)})|{re.escape(first.capitalize())}|{re.escape(first.upper())})\b")
+    short = re.sub(r"^lib(?=\w\w)|(?<=\w\w)(?:lib|js)$", "", first)
+    names = "|".join(re.escape(name) for name in (whole, first, short) if name)
+    return re.compile(rf"(?<![^\W_])(?i:{names})(?![^\W_])")
 
 
 def _findings(found: SearchResult) -> dict[str, float]:
@@ -108,12 +102,9 @@ def _findings(found: SearchResult) -> dict[str, float]:
     message = any(origin.signal == "message" for passage in found.passages for origin in passage.origins)
     return {
         "matched": math.log1p(matched),
-        "missing": math.log1p(missing),
         "missing_share": missing / max(1, matched + missing),
         "coverage": strength.coverage,
-        "bm25": strength.bm25 / max(1, len(strength.rarities)),
         "rarest": max(strength.rarities, default=0.0),
-        "commonest": min(strength.rarities, default=0.0),
         "rarity": fmean(strength.rarities) if strength.rarities else 0.0,
         "definition": strength.definition,
         "definitions": math.log1p(len(found.symbols)),
@@ -175,27 +166,25 @@ def _conversation(question: str, found: SearchResult, routes: Sequence[str]) -> 
     """last_route: 1 after the code, -1 after general knowledge, 0 without a question before."""
     last = 0.0 if not routes else -1.0 if routes[-1] == "general" else 1.0
     continues = len(question.split()) <= _MOST_WORDS_CONTINUING and wording.CONTINUES.search(question)
-    new = wording.NOTION.search(question) or wording.WHO.search(question)
     return {
         "last_route": last,
         "follows": last * found.strength.follows,
         "continues": last * bool(continues),
-        "points_back": last * bool(wording.POINTS_BACK.search(question)),
         "leaves": abs(last) * bool(wording.LEAVES.search(question)),
-        "new_notion": abs(last) * bool(new),
+        "new_notion": abs(last) * bool(wording.NOTION.search(question)),
     }
 
 
 def _together(told: Features) -> dict[str, float]:
     """What means something else where nothing ties the question to here, or where it names a technology."""
-    pointed = max(told["where"], told["it"], told["this"]) * (1.0 - told["introduced"])
+    pointed = max(told["where"], told["it"], told["this"])
     ours = float(told["code_names"] > told["names_library"] + told["names_unknown"])
     untied = 1.0 - max(pointed, ours, *(told[name] for name in ("here", "repository", "meta")))
     technology = max(told["language"], told["tool"])
     return {
         "untied": untied,
         "loose_technology": technology * untied,
-        "loose_notion": max(told["notion"], told["works"]) * untied * (told["definite"] == 0),
+        "loose_notion": max(told["notion"], told["works"]) * untied,
         "plain_task": told["task"] * (1.0 - technology),
         "technology_task": told["task"] * technology,
         "technology_wish": told["wish"] * technology * untied,

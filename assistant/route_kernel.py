@@ -30,12 +30,15 @@ MACHINE = Path(__file__).with_name("route_machine.npz")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """names: the features, n of them. mean and scale: (n + 384,), which make a question's features and states a place. support:
-    (s, n + 384) places of questions, weights: (s,) theirs. slope and offset: of the logistic curve."""
+    """names: the features, n of them. mean and scale: (n,), which make them numbers that compare. centre: (384,) the mean
+    states, axes: (a, 384) in which directions states differ most, as long as that counts. support: (s, n + a) places of
+    questions, weights: (s,) theirs. slope and offset: of the logistic curve."""
 
     names: tuple[str, ...]
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    axes: NDArray[np.float32]
     support: NDArray[np.float32]
     weights: NDArray[np.float32]
     bias: float
@@ -47,12 +50,11 @@ class Machine:
         object.__setattr__(self, "_squares", (self.support**2).sum(axis=1))
 
     def place(self, told: Mapping[str, float], states: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n + 384,) where a question stands; the mean one stands at 0."""
+        """(n + a,) where a question stands; the mean one stands at 0."""
         import numpy as np
 
-        known = np.array([*(told[name] for name in self.names), *states], np.float32)
-        place: NDArray[np.float32] = (known - self.mean) * self.scale
-        return place
+        known = np.array([told[name] for name in self.names], np.float32)
+        return np.concatenate([(known - self.mean) * self.scale, np.einsum("ah,h->a", self.axes, states - self.centre)])
 
     def shares(self, told: Mapping[str, float], states: NDArray[np.float32]) -> tuple[float, dict[str, float]]:
         """The logit, and what each feature adds to it, by its slope at the question; "" for how the question is worded."""
@@ -77,9 +79,8 @@ def read_machine(path: Path) -> Machine:
     import numpy as np
 
     with np.load(path) as told:
-        mean, scale, support, weights = (told[name].astype(np.float32) for name in ("mean", "scale", "support", "weights"))
-        bias, slope, offset = (float(told[name]) for name in ("bias", "slope", "offset"))
-        return Machine(tuple(told["names"].tolist()), mean, scale, support, weights, bias, slope, offset)
+        arrays = (told[name].astype(np.float32) for name in ("mean", "scale", "centre", "axes", "support", "weights"))
+        return Machine(tuple(told["names"].tolist()), *arrays, *(float(told[name]) for name in ("bias", "slope", "offset")))
 
 
 def write_machine(machine: Machine, path: Path) -> None:
@@ -91,6 +92,8 @@ def write_machine(machine: Machine, path: Path) -> None:
         names=np.array(machine.names),
         mean=machine.mean,
         scale=machine.scale,
+        centre=machine.centre,
+        axes=machine.axes.astype(np.float16),
         support=machine.support.astype(np.float16),
         weights=machine.weights,
         bias=machine.bias,

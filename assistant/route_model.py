@@ -27,17 +27,15 @@ EMBEDDER = "minilm"
 _WORDED_CODE, _WORDED_GENERAL = "reads like a question about the code", "reads like a general question"
 # What a feature means for the code, and for general knowledge; without one it can't be the reason.
 REASONS: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(("here", "ours", "untied"), ("points at this repository", "nothing in it points here")),
+    **dict.fromkeys(("here", "untied"), ("points at this repository", "nothing in it points here")),
     "repository": ("names this repository", "nothing in it points here"),
     "where": ("asks where something is", ""),
     **dict.fromkeys(("it", "this"), ("asks what it does", "")),
     "meta": ("asks about the project", ""),
     **dict.fromkeys(("task", "plain_task"), ("asks how to do something with it", "")),
-    **dict.fromkeys(("mechanism", "passive", "definite"), ("asks how something is done", "")),
-    **dict.fromkeys(
-        ("notion", "works", "indefinite", "introduced", "loose_notion", "why"), ("", "asks what something is in general")
-    ),
-    **dict.fromkeys(("generally", "advice", "who"), ("", "asks for general knowledge")),
+    **dict.fromkeys(("mechanism", "passive"), ("asks how something is done", "")),
+    **dict.fromkeys(("notion", "works", "loose_notion"), ("", "asks what something is in general")),
+    **dict.fromkeys(("generally", "advice"), ("", "asks for general knowledge")),
     **dict.fromkeys(("difference", "loose_difference"), ("", "compares things")),
     "constructs": ("", "asks about a language"),
     "talk": ("", "small talk"),
@@ -64,10 +62,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
     ),
     "path": ("names a file here", ""),
     "keywords": ("a few words to look up", ""),
-    **dict.fromkeys(("matched", "coverage", "bm25", "chance", "name_in_query"), ("its words stand together here", "")),
-    **dict.fromkeys(("missing", "missing_share"), ("all its words occur here", "its words hardly occur here")),
+    **dict.fromkeys(("matched", "coverage", "chance", "name_in_query"), ("its words stand together here", "")),
+    "missing_share": ("all its words occur here", "its words hardly occur here"),
     **dict.fromkeys(
-        ("last_route", "follows", "continues", "points_back", "returns"),
+        ("last_route", "follows", "continues", "returns"),
         ("follows up on the question before", "follows up on the question before"),
     ),
     **dict.fromkeys(("leaves", "new_notion"), ("", "leaves the question before")),

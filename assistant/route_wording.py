@@ -21,7 +21,6 @@ HERE = _any(
     r"\b(?:qui|questo (?:progetto|codice|repository)|questa (?:libreria|classe|funzione)|nostr[oaie])\b",
     "这个项目|这里|本项目|我们的|このプロジェクト|このリポジトリ|ここで|このコード|이 프로젝트|여기",
 )
-OURS = _any(r"\b(?:our|ours|we|us)\b", r"\b(?:wir|unser\w*|nous|notre|nosotros|nuestr\w+|noi)\b")
 # Words that make it a question, rather than a wish or a few words.
 ASKING = _any(
     r"[?？]",
@@ -45,17 +44,10 @@ NOTION = _any(
     r"|che cos|cos['’]?è)",
     "什么是|是什么|とは(?:何|なん|$)|란 무엇",
 )
-# A notion that a later "it" or "where" stands for: "What is a ring buffer, and where is it used?"
-INTRODUCED = _any(
-    r"^\W*(?:what(?:'s| is| are)|define|explain|why (?:does|would|should)) an? \w|^\W*(?:was ist|wozu ist) eine? ",
-    r"qu['’]est-ce qu['’]une? ",
-    r"^\W*(?:qué es|che cos['’]è) una? |^\W*what (?:does|is|are) [\w -]{2,30} (?:do|for|mean|used for)\b",
-)
 WORKS = _any(
     r"^\W*how (?:do|does|can|is|are) (?!the |this |our |that |it )(?:an? )?[\w./-]+(?: [\w./-]+){0,3}"
     r" (?:work|differ|affect|help|protect|influence|compare|different)"
 )
-WHY = _any(r"\bwhy\b|\bwarum\b|\bpourquoi\b|为什么")
 DIFFERENCE = _any(
     r"\bdifferen(?:ce|t)\b|\bdiffer\b|\bvs\b|\bversus\b|\bcompared? (?:with|to)\b|\bbetter\b|\bfaster\b",
     r"\bunterschied|\bdifférence|\bdiferencia|\bdifferenz|区别|違い|차이",
@@ -81,12 +73,6 @@ PASSIVE = _any(
     r"(?:\w{2,}ed|written|kept|found|set|put|read|run|made|built|sent|thrown|drawn)\b",
     r"\b(?:wird|werden|wurde|worden)\b|\b(?:est|sont) \w+(?:é|ée|és|ées|i|ie|is|it|ite)\b|\bse \w+[an]n?\b"
     r"|\b(?:viene|vengono)\b|れますか|被",
-)
-DEFINITE = _any(
-    r"\bthe\b|\b(?:der|die|das|den|dem)\b|\b(?:le|la|les)\b|\bl['’]|\b(?:el|los|las)\b|\b(?:il|lo|gli)\b",
-)
-INDEFINITE = _any(
-    r"\b(?:is|are|does|do|has|have|was) an? \w|\b(?:an?|some|any) \w+\W*$|\bein[e]? \w+\W*$|\bune? \w+\W*$|\buna? \w+\W*$"
 )
 GENERALLY = _any(
     r"\bin general\b|\bgenerally\b|\busually\b|\btypically\b|\bthese days\b|\bin the first place\b|\bbest practices?\b",
@@ -119,7 +105,6 @@ META = _any(
     r"\bpull requests?\b|\b(?:vulnerabilit|security (?:problem|hole|issue))\w*|\bfuzz\w*",
     r"\b(?:test suite|its tests|unit tests)\b",
 )
-WHO = _any(r"\bwho (?!calls?\b|uses?\b|sets?\b|implements?\b|extends?\b)\w+")
 TALK = _any(
     r"^\W*(?:hi|hello|hey|thanks?|thank you|thx|lol|haha|ok(?:ay)?|bye|cool|good (?:morning|evening|night)|great|nice"
     r"|you(?:'re| are))\b",
@@ -155,7 +140,6 @@ CONTINUES = _any(
     r"^\W*(?:and|but|so|then|also|what about|how about|what if|which file|who|where|does it|is it|is that|is there"
     r"|can (?:it|that)|since when|on which|in (?:parallel|which)|show)\b"
 )
-POINTS_BACK = _any(r"\b(?:it|its|that|this|they|them|those|these|there)\b")
 LEAVES = _any(
     r"\bin general\b|\bgenerally\b|\bwhat else\b|\bby the way\b|\bunrelated\b|\b(?:which|what|do|are there) other\b|\binterest",
     r"\b(?:right|ok|cool|thanks)[.,!]|\b(?:in|into|say) (?:python|java|go|rust|powershell|ruby|javascript)\b",

@@ -28,7 +28,7 @@ CERTAIN = ("trace", "regex")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A line of questions.jsonl. routes: of the earlier questions, oldest first."""
+    """A line of questions.jsonl. routes: of the earlier questions, oldest first. lot: which came together, counted."""
 
     repository: str
     text: str
@@ -37,6 +37,7 @@ class Question:
     hard: bool
     history: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    lot: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def _question(told: Mapping[str, Any]) -> Question:
         told.get("hard", False),
         tuple(turn["question"] for turn in history),
         tuple(turn["route"] for turn in history),
+        told.get("lot", 0),
     )
 
 

@@ -8,8 +8,9 @@ are embedded that aren't yet. Both are convex: no seed matters.
 
 The figures are leave-one-repository-out: scale, phrases and weights that judge a repository's questions have seen none of them;
 only the two numbers of the machine's calibration are learned from what was decided of all. They stand beside the shares that
-simpler ways reach: always the code, and the share of words that occur. --switches adds what `manage.py export_route_switches`
-wrote, as training examples only.
+simpler ways reach: always the code, and the share of words that occur. Of each lot of questions it is told, too, how it
+is judged by what the lots before it teach: how weights do with people who ask in a way that they haven't met. --switches adds
+what `manage.py export_route_switches` wrote, as training examples only.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 # Found by cross-validation; half and double differ by less than the noise.
 C = 0.07
 MACHINE_C = 2.0
+# How much more a question's states weigh in a distance than all its features together, and along how many axes they are kept.
+STATES_SCALE = 1.5
+AXES = 128
 PHRASE_SCALE = 1.5
 LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 10, 7
 LEAST_QUESTIONS_OF_A_PHRASE = 5
@@ -69,20 +73,23 @@ def fit_mix(learned: Sequence[Example], *, with_phrases: bool = True) -> Mix:
 
 
 def fit_machine(learned: Sequence[Example]) -> Machine:
-    """A support vector machine; all features together weigh as much in a distance as the states do."""
+    """A support vector machine over the features and the states' principal components."""
     from sklearn.svm import SVC
 
     names, told, means, spread = _standardised(learned)
-    states = np.array([example.states for example in learned])
-    wide = float(np.sqrt(np.mean(np.sum((states - states.mean(axis=0)) ** 2, axis=1))))
-    mean = np.concatenate([means, states.mean(axis=0)]).astype(np.float32)
-    scale = np.concatenate([1 / (spread * np.sqrt(len(names))), np.full(states.shape[1], 1 / wide)]).astype(np.float32)
-    places = np.hstack([told / np.sqrt(len(names)), (states - states.mean(axis=0)) / wide]).astype(np.float32)
+    states = np.array([example.states for example in learned], float)
+    centre = states.mean(axis=0)
+    states -= centre
+    axes = np.linalg.svd(states, full_matrices=False)[2][:AXES] * (STATES_SCALE / np.sqrt(np.mean(np.sum(states**2, axis=1))))
+    places = np.hstack([told / np.sqrt(len(names)), states @ axes.T])
     squares = np.sum(places**2, axis=1)
     kernel = np.exp(places @ places.T - 0.5 * squares[:, None] - 0.5 * squares)
     model = SVC(C=MACHINE_C, kernel="precomputed").fit(kernel, _labels(learned))
-    weights = model.dual_coef_[0].astype(np.float32)
-    return Machine(tuple(names), mean, scale, places[model.support_], weights, float(model.intercept_[0]))
+    mean, scale, centre, axes, support, weights = (
+        array.astype(np.float32)
+        for array in (means, 1 / (spread * np.sqrt(len(names))), centre, axes, places[model.support_], model.dual_coef_[0])
+    )
+    return Machine(tuple(names), mean, scale, centre, axes, support, weights, bias=float(model.intercept_[0]))
 
 
 def calibrated(machine: Machine, logits: NDArray[np.float64], code: NDArray[np.bool_]) -> Machine:
@@ -148,12 +155,12 @@ def by_machine(machine: Machine) -> Judge:
 
 
 def held_out_logits(
-    every: Sequence[Example], learn: Callable[[list[Example]], Judge], also: Sequence[Example] = ()
+    every: Sequence[Example], learn: Callable[[list[Example]], Judge], known: Sequence[Example]
 ) -> NDArray[np.float64]:
-    """What is decided of each question by weights that saw none of its repository. also: further training examples."""
+    """What is decided of each question by weights that learned from what is known of other repositories."""
     logits = np.zeros(len(every))
     for repository in {example.question.repository for example in every}:
-        decide = learn(judged(one for one in (*every, *also) if one.question.repository != repository))
+        decide = learn(judged(one for one in known if one.question.repository != repository))
         for place, example in enumerate(every):
             if example.question.repository == repository:
                 logits[place] = decide(example)
@@ -194,6 +201,24 @@ def report_details(every: Sequence[Example], chances: NDArray[np.float64]) -> No
         print(f"\nby {title}: " + ", ".join(f"{name} {sum(good)}/{len(good)}" for name, good in sorted(groups.items())))
 
 
+def report_lots(every: Sequence[Example], chances: NDArray[np.float64]) -> None:
+    """Judged by all others, as above, and by the lots before."""
+    print(f"\n{'lot':>4}{'questions':>11}{'hard':>6}{'right':>8}{'hard':>8}{'by earlier lots':>17}{'hard':>8}")
+    right = (chances >= IS_CODE) == _labels(every)
+    for lot in sorted({example.question.lot for example in every}):
+        inside = np.array([example.question.lot == lot for example in every])
+        asked = [example for example in every if example.question.lot == lot]
+        earlier = [example for example in every if example.question.lot < lot]
+        hard = np.array([example.question.hard for example in asked])
+        shares = [right[inside].mean(), right[inside][hard].mean()]
+        if earlier:
+            logits = held_out_logits(asked, lambda learned: by_machine(fit_machine(learned)), earlier)
+            good = (chances_of(asked, logits) >= IS_CODE) == _labels(asked)
+            shares += [good.mean(), good[hard].mean()]
+        told = "".join(f"{share:{width}.3f}" for share, width in zip(shares, (8, 8, 17, 8), strict=False))
+        print(f"{lot:4}{len(asked):11}{hard.sum():6}{told}", flush=True)
+
+
 def by_share_of_words(example: Example) -> float:
     """1 where at least two and at least half of the question's words occur, or all of them."""
     matched, missing = len(example.found.matched_terms), len(example.found.missing_terms)
@@ -221,19 +246,19 @@ def main() -> None:
     print(f"\n{'':34}{'all':>9}{'hard':>9}{'others':>9}{'Brier':>9}")
     report("always the code", every, np.ones(len(every)))
     report("share of words that occur", every, np.array([by_share_of_words(example) for example in every]))
-    without = held_out_logits(by_words, lambda learned: by_mix(fit_mix(learned, with_phrases=False)), also_by_words)
+    known, known_by_words = (*every, *also), (*by_words, *also_by_words)
+    without = held_out_logits(by_words, lambda learned: by_mix(fit_mix(learned, with_phrases=False)), known_by_words)
     report("words, without phrases", every, chances_of(by_words, without))
-    report(
-        "words", every, chances_of(by_words, held_out_logits(by_words, lambda learned: by_mix(fit_mix(learned)), also_by_words))
-    )
-    logits = held_out_logits(every, lambda learned: by_machine(fit_machine(learned)), also)
+    report("words", every, chances_of(by_words, held_out_logits(by_words, lambda each: by_mix(fit_mix(each)), known_by_words)))
+    logits = held_out_logits(every, lambda learned: by_machine(fit_machine(learned)), known)
     told = [place for place, example in enumerate(every) if example.found.kind not in CERTAIN]
-    machine = calibrated(fit_machine(judged((*every, *also))), logits[told], _labels([every[place] for place in told]))
+    machine = calibrated(fit_machine(judged(known)), logits[told], _labels([every[place] for place in told]))
     chances = chances_of(every, machine.slope * logits + machine.offset)
     report("states", every, chances)
     report_details(every, chances)
+    report_lots(every, chances)
     if options.write:
-        WEIGHTS.write_text(as_json(fit_mix(judged((*by_words, *also_by_words)))), encoding="utf-8")
+        WEIGHTS.write_text(as_json(fit_mix(judged(known_by_words))), encoding="utf-8")
         write_machine(machine, MACHINE)
         print(f"\nwritten to {WEIGHTS} and {MACHINE}")
         report_speed(every)
