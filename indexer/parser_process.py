@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from indexer import languages, parser, records
+from indexer.syntax import read_syntax
 from indexer.types import ParsedFile, Skipped
 
 log = logging.getLogger(__name__)
@@ -276,7 +277,7 @@ def languages_in(folder: str) -> list[str]:
 def _compile(name: str) -> None:
     language = languages.LANGUAGES.get(name)
     if language is not None and language.reader == "code":
-        languages.query(language)
+        read_syntax(language, b"\n")  # with what else is made once for a language
 
 
 def work(batches_fd: int, results_fd: int, redact: bool) -> None:
