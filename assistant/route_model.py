@@ -60,6 +60,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
         ("definition", "definitions", "names_defined", "all_defined", "is_symbol"),
         ("names what is defined here", "names nothing that is defined here"),
     ),
+    **dict.fromkeys(("called", "own_notion"), ("something here is called so", "")),
     "path": ("names a file here", ""),
     "keywords": ("a few words to look up", ""),
     **dict.fromkeys(("matched", "coverage", "chance", "name_in_query"), ("its words stand together here", "")),

@@ -32,6 +32,7 @@ from indexer.search_steps import Steps, counted
 from indexer.signals import Findings, NearestTo, Signals
 from indexer.snapshot import SnapshotReader
 from indexer.support import MEASURED_WITH, support, word_signs
+from indexer.symbols import called
 from indexer.tokens import fold, identifier_terms
 from indexer.types import Cited, Filters, Passage, SearchResult, Strength
 
@@ -259,6 +260,7 @@ class Search:
     def _strength(self, findings: Findings, ranking: Ranking) -> Strength:
         near = self._signals.near
         rarities = (self._index.rarity(self._frequency(word)) for word in self._query.words if self._occurs(word))
+        tests = self._index.table.files["test"]
         return Strength(
             embedder=self._reader.manifest.embedder if near else "",
             bm25=float(findings.lexical.scores[0]) if len(findings.lexical) else 0.0,
@@ -268,6 +270,7 @@ class Search:
             named_files=len(findings.lines),
             chance=float(ranking.chances[:1].sum()),
             name_in_query=float(ranking.features[:3, _NAME_IN_QUERY].max(initial=0.0)),
+            called=called(self._reader.connection, self._query.words, lambda file_id: not tests[file_id]),
             language=self._query.language,
             follows=bool(self._query.borrowed_from),
         )

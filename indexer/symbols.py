@@ -34,6 +34,7 @@ _OTHER_SPELLING = 0.6
 _OTHER_QUALIFIER = 0.3
 
 _MOST_DEFINITIONS = 500
+_MOST_WORDS_CALLED, _LONGEST_CALLED = 8, 3
 
 _KEY = "lower(replace(replace(name, '_', ''), '''', ''))"
 
@@ -88,3 +89,24 @@ def _likeness(name: Name, found: str, qualified: str, kind: str) -> float:
 
 def _is_whole(name: Name, found: str, qualified: str) -> bool:
     return bool(name.qualifier) and fold(qualified).endswith(fold(name.qualifier) + fold(found))
+
+
+def called(db: sqlite3.Connection, words: Sequence[str], holds: Callable[[int], bool]) -> float:
+    """How much of a question names, as neighbouring words and in any number, what something here is called ("type adapters":
+    TypeAdapter): the share of its words, times what a definition of that kind counts, 0 to 1.
+
+    words: its content words. holds: whether a file counts.
+    """
+    folded = [fold(word) for word in words[:_MOST_WORDS_CALLED]]
+    most = 0.0
+    for length in range(1, min(_LONGEST_CALLED, len(folded)) + 1):
+        keys = {key for start in range(len(folded) - length + 1) for key in _number("".join(folded[start : start + length]))}
+        query = f"SELECT DISTINCT file_id, kind FROM definitions WHERE {_KEY} IN ({','.join('?' * len(keys))})"  # noqa: S608
+        kinds = {kind for file_id, kind in db.execute(query, sorted(keys)) if holds(file_id)}
+        most = max([most, *(KIND_WEIGHTS.get(kind, 1.0) * length / len(folded) for kind in kinds)])
+    return most
+
+
+def _number(word: str) -> set[str]:
+    """A word, and without the s of a plural."""
+    return {word, word.removesuffix("s")} - {""}

@@ -187,7 +187,8 @@ class Strength:
     question's terms, by rarity, that the fullest chunk holds. rarities: of the question's own words that occur, as logarithms.
     definition: how surely the question names something that is defined here, 0 to 1. named_files: how many files it names by
     their paths. chance: the best file's; name_in_query: how much of the name of one of the three best files the question says.
-    language: the natural language's code, or "" for English. follows: whether the question was read as a follow-up.
+    called: how much of the question names what something here is called, 0 to 1. language: the natural language's code, or ""
+    for English. follows: whether the question was read as a follow-up.
     """
 
     embedder: str = ""
@@ -198,6 +199,7 @@ class Strength:
     named_files: int = 0
     chance: float = 0.0
     name_in_query: float = 0.0
+    called: float = 0.0
     language: str = ""
     follows: bool = False
 

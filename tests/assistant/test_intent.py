@@ -114,6 +114,14 @@ def test_a_general_answer_that_may_be_about_the_code_sees_the_passages() -> None
         assert decision.shows_evidence == (decision.chance >= SHOWS_EVIDENCE)
 
 
+def test_a_notion_that_something_here_is_called_by_is_answered_with_evidence() -> None:
+    here, elsewhere = Strength(called=1.0), Strength()
+    asked = "what is a changeset"
+    own, other = (route(asked, found(matched="changeset", strength=strength)) for strength in (here, elsewhere))
+    assert own.shows_evidence
+    assert own.chance is not None and other.chance is not None and own.chance > other.chance
+
+
 def test_nothing_found_is_no_evidence_to_show() -> None:
     nothing = SearchResult((), (), False)
     assert not any(route(question.text, nothing).unsure for question in read_questions()[:100])

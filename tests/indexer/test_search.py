@@ -94,6 +94,19 @@ def test_a_name_finds_its_definition_before_its_uses(retriever, shop):
     assert result.symbols == ("price_of",)
 
 
+def test_a_search_tells_how_much_of_a_question_is_what_something_here_is_called(retriever, tmp_path):
+    adapters = "class TypeAdapter:\n    pass\n\n\ndef adapted():\n    return TypeAdapter()\n"
+    snapshot = built(tmp_path, {"adapters.py": adapters, "tests/test_locks.py": "class Mutex:\n    pass\n"})
+
+    def called(question: str) -> float:
+        return retriever.search(snapshot, question).strength.called
+
+    assert called("What is a type adapter?") == called("what are type adapters") == 1.0
+    assert called("What is a type adapter factory?") == pytest.approx(2 / 3)
+    assert called("what is adapted") == 0.9
+    assert called("What is an adapter?") == called("What is a mutex?") == called("?") == 0.0
+
+
 def test_any_spelling_of_a_name_finds_it(retriever, shop):
     for query in ("PriceOf", "priceOf", "price_of()", "`price_of`"):
         assert retriever.search(shop, query).passages[0].symbol == "price_of"
