@@ -17,7 +17,7 @@ from tests.fakes.openai_server import FakeModelServer
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 CODE, GENERAL = "codellama-34b-instruct", "mixtral-8x7b-instruct"
-UNSURE = "What is a shopping cart?"
+UNSURE = "What is a shopping basket?"
 CERTAIN = "Explain the concept of a monad"
 GERMAN = "Wo legt add_item den Artikel in den Warenkorb?"
 JAPANESE = "add_item はカートのどこに商品を追加しますか？"
