@@ -43,7 +43,7 @@ GAP_LINES = 3
 # Counting again is cheaper than room that stays empty.
 CUTS, CLOSE_ENOUGH = 5, 0.97
 # Below this share of the budget, what is left is left; and no more passages than this are cut to fill it.
-ROOM_LEFT_SHARE, CUT_TRIES = 0.02, 3
+ROOM_LEFT_SHARE, CUT_TRIES = 0.02, 12
 
 
 @dataclass(slots=True)

@@ -155,6 +155,7 @@ class Corpus(NamedTuple):
         return list({one.text.strip(): one for one in self.passages}.values())
 
 
+FEW_LINES_TOKENS = 64
 POOL = [
     *(line for path in sorted((ROOT / "assistant").glob("[a-d]*.py")) for line in path.read_text().split("\n")[:60]),
     "    # 字 signs the cookie",
@@ -278,11 +279,15 @@ def _overlaps(evidence: Evidence, passage: Passage) -> bool:
 
 
 @given(st.integers(900, 12_000), corpora(most_files=8, short_lines=True), st.sampled_from(REAL))
-def test_where_there_is_material_the_budget_is_used(budget: int, corpus: Corpus, tokenizer: Callable[[str], int]) -> None:
+def test_where_there_is_material_all_but_a_twentieth_of_the_budget_or_a_few_lines_of_it_is_used(
+    budget: int, corpus: Corpus, tokenizer: Callable[[str], int]
+) -> None:
     material = sum(tokenizer(f"[9] {one.path}:10-99 \n{one.text}\n\n") for one in corpus.unlike)
     assume(material > 1.1 * budget)
     prompt = pack(Limits(40_000, 1000, budget), Question("How is the cookie signed?", passages=corpus.passages), tokenizer)
-    assert 0.95 * budget <= sum(one.tokens for one in prompt.chosen if one.evidence) <= budget
+    # A small budget's twentieth is less than three lines.
+    least = min(0.95 * budget, budget - FEW_LINES_TOKENS)
+    assert least <= sum(one.tokens for one in prompt.chosen if one.evidence) <= budget
 
 
 @given(LIMITS, TURNS, st.sampled_from(TOKENIZERS))
