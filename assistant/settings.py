@@ -16,8 +16,8 @@ from assistant.local_secret import local_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# Nothing that runs here reports its use to anybody: ONNX Runtime and huggingface_hub would, and read this at their import.
-for _name in ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY"):
+# huggingface_hub reports nothing to anybody; nor does ONNX Runtime (indexer.minilm).
+for _name in ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_name, "1")
 
 env = Env(prefix="SEXTANT_")

