@@ -81,10 +81,14 @@ def lines_of(evidence: Evidence, first: int, last: int) -> Evidence:
 
 
 def known_lines(passages: Iterable[Passage], start_line: int, end_line: int) -> list[str] | None:
-    for span in (span for passage in passages for span in passage.wider):
+    for span in (span for passage in passages for span in _known(passage)):
         if span.start_line <= start_line and end_line <= span.end_line:
             return span.text.split("\n")[start_line - span.start_line : end_line - span.start_line + 1]
     return None
+
+
+def _known(passage: Passage) -> list[Span]:
+    return [Span(passage.start_line, passage.end_line, passage.text), *passage.wider]
 
 
 def widened(block: Block) -> Block | None:
@@ -102,3 +106,18 @@ def widened(block: Block) -> Block | None:
     span = min(spans, key=lambda span: span.end_line - span.start_line)
     evidence = replace(block.evidence, start_line=span.start_line, end_line=span.end_line, text=span.text)
     return Block(block.passages, evidence)
+
+
+def stretched(block: Block, lines: int) -> Block | None:
+    """With so many of the lines after it, or else of those before it, where they are known."""
+    first, last = block.span
+    text = block.evidence.text
+    if (after := known_lines(block.passages, last + 1, last + lines)) is not None:
+        evidence = replace(block.evidence, end_line=last + lines, text="\n".join([text, *after]))
+    elif first > lines and (before := known_lines(block.passages, first - lines, first - 1)) is not None:
+        evidence = replace(block.evidence, start_line=first - lines, text="\n".join([*before, text]))
+    else:
+        return None
+    longer = Block(block.passages, evidence)
+    longer.cut = not all(longer.holds(one.path, one.start_line, one.end_line) for one in block.passages)
+    return longer

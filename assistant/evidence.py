@@ -1,8 +1,8 @@
 """Which lines of which files a model is shown, within a budget of tokens.
 
 Passages are taken best first while they fit; neighbours in a file become one; what is left widens them to whole definitions and
-files, then takes in more passages, and is filled with the best lines of one that doesn't fit whole. So a budget that there is
-material for is used to a few lines.
+files, then takes in more passages, and is filled with the best lines of one that doesn't fit whole, or with a few around what
+is shown. So a budget that there is material for is used to a few lines.
 
 What the last prompt of the conversation showed stays at the front of the next, letter by letter, as far as little of it is of
 no use any more: a server that keeps the state of a prefix doesn't read it again.
@@ -21,6 +21,7 @@ from assistant.blocks import (
     by_path,
     known_lines,
     lines_of,
+    stretched,
     unused_numbers,
     widened,
     without_shown,
@@ -42,8 +43,9 @@ KEPT_WASTE_SHARE, KEPT_SHARE = 0.15, 0.8
 GAP_LINES = 3
 # Counting again is cheaper than room that stays empty.
 CUTS, CLOSE_ENOUGH = 5, 0.97
-# Below this share of the budget, what is left is left; and no more passages than this are cut to fill it.
-ROOM_LEFT_SHARE, CUT_TRIES = 0.02, 12
+# Below this share of the budget, what is left is left; no more passages than this are cut to fill it, and where none of them
+# gives a few lines for it, no more lines than these come from around what is shown.
+ROOM_LEFT_SHARE, CUT_TRIES, MOST_STRETCHED = 0.02, 3, 8
 
 
 @dataclass(slots=True)
@@ -269,8 +271,11 @@ class EvidencePicker:
                 there[0].passages.append(passage)
                 continue
             block = block_of(next(numbers), rest)
-            block.tokens = cost
-            fits = cost <= room
+            if rest is passage:
+                block.tokens = cost
+            else:
+                await self._cost([block])
+            fits = block.tokens <= room
             if not fits and cuts and room > ROOM_LEFT_SHARE * budget:
                 fits = await self._cut(block, room, SHORTEST_LAST_TOKENS)
                 cuts -= 1
@@ -284,6 +289,24 @@ class EvidencePicker:
             room = budget - picked.tokens
             if block.cut and room > ROOM_LEFT_SHARE * budget:
                 await self._cut(block, block.tokens + room, SHORTEST_LAST_TOKENS)
+        if picked.left:
+            await self._stretch(picked, budget)
+
+    async def _stretch(self, picked: Selection, budget: int) -> None:
+        """To a few lines around the best, for what is too little for a passage of its own."""
+        for place, block in enumerate(picked.blocks):
+            room = budget - picked.tokens
+            if block.kept or room <= ROOM_LEFT_SHARE * budget:
+                continue
+            others = [one for one in picked.blocks if one is not block]
+            for lines in range(MOST_STRETCHED, 0, -1):
+                longer = stretched(block, lines)
+                if longer is None or any(one.touches(longer.evidence.path, *longer.span) for one in others):
+                    continue
+                await self._cost([longer])
+                if longer.tokens - block.tokens <= room:
+                    picked.blocks[place] = longer
+                    break
 
     async def _number(self, picked: Selection) -> None:
         """1 for the best, and so on, but for those that are kept, which keep their numbers."""

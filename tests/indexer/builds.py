@@ -11,6 +11,7 @@ import pytest
 
 from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.errors import BuildCancelled
+from indexer.models import Repository
 from indexer.snapshot import SnapshotReader
 from indexer.types import BuildReport
 
@@ -91,6 +92,14 @@ class Bench:
     def snapshots(self) -> list[str]:
         """The names of everything in the index folder."""
         return sorted(path.name for path in self.root.iterdir())
+
+
+def small_repository(folder: Path, settings: Any) -> Repository:
+    """The row of a repository that holds SMALL and isn't indexed yet. settings: pytest-django's, which keep to the folder."""
+    settings.INDEX_ROOT = folder / "indexes"
+    settings.DATA_DIR = folder / "data"
+    settings.PARSE_PROCESSES = 1
+    return Repository.objects.create(name="small", source=str(write_files(folder / "source", SMALL)))
 
 
 def reading(files: Mapping[str, str | bytes]) -> Any:

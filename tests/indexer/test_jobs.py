@@ -24,7 +24,7 @@ from indexer.queue import enqueue
 from indexer.snapshot import SnapshotReader
 from indexer.types import Progress
 
-from .builds import GREETINGS, SMALL, write_files
+from .builds import GREETINGS, SMALL, small_repository, write_files
 
 pytestmark = [pytest.mark.integration, pytest.mark.event_log, pytest.mark.django_db(transaction=True)]
 
@@ -33,10 +33,7 @@ State = IndexJob.State
 
 @pytest.fixture
 def repository(tmp_path, settings):
-    settings.INDEX_ROOT = tmp_path / "indexes"
-    settings.DATA_DIR = tmp_path / "data"
-    settings.PARSE_PROCESSES = 1
-    return Repository.objects.create(name="small", source=str(write_files(tmp_path / "source", SMALL)))
+    return small_repository(tmp_path, settings)
 
 
 def change(repository: Repository, text: str = "changed = True\n") -> None:

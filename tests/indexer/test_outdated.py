@@ -13,17 +13,14 @@ from indexer.models import IndexJob, Repository
 from indexer.outdated import queue_outdated
 from indexer.snapshot import SCHEMA, SnapshotReader
 
-from .builds import SMALL, write_files
+from .builds import SMALL, small_repository
 
 pytestmark = [pytest.mark.integration, pytest.mark.event_log, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
 def repository(tmp_path, settings):
-    settings.INDEX_ROOT = tmp_path / "indexes"
-    settings.DATA_DIR = tmp_path / "data"
-    settings.PARSE_PROCESSES = 1
-    repository = Repository.objects.create(name="small", source=str(write_files(tmp_path / "source", SMALL)))
+    repository = small_repository(tmp_path, settings)
     run_now(repository)
     repository.refresh_from_db()
     return repository
@@ -55,8 +52,19 @@ def test_several_indexers_that_start_at_once_queue_one_build(repository):
     assert repository.jobs.filter(state=IndexJob.State.QUEUED).count() == 1
 
 
-def test_an_index_that_is_as_it_should_be_or_is_gone_is_left_alone(repository, caplog):
+def test_an_index_that_is_as_it_should_be_is_left_alone(repository, caplog):
     assert queue_outdated() == []
-    shutil.rmtree(repository.live_snapshot.directory)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda directory: shutil.rmtree(directory), "holds no whole snapshot"),
+        (lambda directory: (directory / "chunks.sqlite3").write_bytes(b"damaged" * 1000), "holds no full-text index"),
+    ],
+)
+def test_an_index_that_is_gone_or_damaged_is_told_and_keeps_nobody_from_starting(repository, caplog, harm, said):
+    harm(repository.live_snapshot.directory)
     assert queue_outdated() == []
-    assert "holds no whole snapshot" in caplog.text
+    assert said in caplog.text

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.chunker import split_lines
+from indexer.comments import HEADER_CHARACTERS
 from indexer.languages import LANGUAGES
 from indexer.parser import MAX_LINE, decode, head_comment, is_minified, parse
 from indexer.types import ParsedFile, Skipped
@@ -170,9 +171,11 @@ def test_the_comment_that_a_text_begins_with_is_its_header(text, header):
     assert head_comment(text) == header
 
 
-def test_a_file_that_is_one_long_comment_is_read_at_once():
-    for mark in ("# a\n", " \n", "#\n", "/*", "<!--"):
-        head_comment(mark * 100_000)
+@pytest.mark.parametrize(("mark", "word"), [("# a\n", "a"), (" \n", ""), ("#\n", ""), ("/*", ""), ("<!--", "")])
+def test_of_a_file_that_is_one_long_comment_no_more_is_read_than_a_header(mark, word):
+    header = head_comment(mark * 100_000)
+    assert len(header) <= HEADER_CHARACTERS
+    assert set(header.split()) == {word} - {""}
 
 
 def test_control_characters_and_odd_spaces_end_no_line():

@@ -133,15 +133,16 @@ def test_leaving_ends_all_processes_whatever_they_do():
 
 
 def test_files_are_parsed_while_the_next_ones_are_still_being_read(pool):
-    begun = []
+    begun, at_work = [], []
 
     def files():
         yield from ((f"{n}.txt", b"some text\n") for n in range(TOGETHER + 1))
-        begun.extend(parser_pool._heard_from(pool._workers, 30.0))  # a process has sent a result
+        at_work.extend(pool._workers)
+        begun.extend(parser_pool._heard_from(at_work, 30.0))  # its process has sent a result
         yield GOOD
 
     assert is_good(list(pool.parse_many(files()))[-1])
-    assert begun
+    assert len(begun) == 1 and begun == at_work
 
 
 def test_whoever_stops_half_way_can_parse_again(pool):

@@ -149,7 +149,10 @@ def test_vectors_count_for_as_much_of_the_question_as_no_path_and_no_definition_
     ("path", "language", "kind"),
     [
         ("tests/test_app.py", "python", "test"),
+        ("src/pkg/test_app.py", "python", "test"),
         ("src/app.spec.ts", "typescript", "test"),
+        ("web/src/app.test.ts", "typescript", "test"),
+        ("web/__tests__/app.js", "javascript", "test"),
         ("pkg/server_test.go", "go", "test"),
         ("src/AppTest.java", "java", "test"),
         ("spec/models/app_spec.rb", "ruby", "test"),
@@ -165,7 +168,7 @@ def test_a_path_tells_what_kind_of_file_it_is(path, language, kind):
 
 
 @pytest.mark.parametrize(
-    "path", ["src/contest/entry.py", "src/latest.py", "src/attest.py", "testing.py", "src/docstring.py", "src/exampled.py"]
+    "path", ["src/contest/entry.py", "src/latest.py", "src/attest.py", "src/testing.rst", "src/docstring.py", "src/exampled.py"]
 )
 def test_words_that_only_hold_a_kinds_name_are_of_no_kind(path):
     traits = traits_of(path, "python")

@@ -28,17 +28,14 @@ from indexer.snapshot_locks import in_use, remove
 from indexer.types import Progress
 from tests.processes import environment
 
-from .builds import SMALL, write_files
+from .builds import small_repository, write_files
 
 pytestmark = [pytest.mark.integration, pytest.mark.event_log, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
 def repository(tmp_path, settings):
-    settings.INDEX_ROOT = tmp_path / "indexes"
-    settings.DATA_DIR = tmp_path / "data"
-    settings.PARSE_PROCESSES = 1
-    return Repository.objects.create(name="small", source=str(write_files(tmp_path / "source", SMALL)))
+    return small_repository(tmp_path, settings)
 
 
 def build(repository: Repository, version: int) -> str:
