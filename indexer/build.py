@@ -237,7 +237,7 @@ def _is_same(previous: SnapshotReader, source: Source, listing: Sequence[Found],
 
 def _nothing_to_index(source: str, skipped: Counter[str]) -> str:
     if not skipped:
-        return f"{source} holds no files: there is nothing to index."
+        return f"{source} holds no files but what .gitignore and .sextantignore leave out: there is nothing to index."
     reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.most_common())
     return f"{source} holds no file that can be indexed (skipped: {reasons})."
 

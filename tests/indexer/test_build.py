@@ -139,7 +139,15 @@ def test_a_snapshot_with_an_outdated_full_text_index_is_built_anew_without_embed
 
 
 @pytest.mark.parametrize(
-    ("files", "sentence"), [({}, "holds no files: there is nothing to index."), ({"a.bin": b"\0"}, r"skipped: 1 binary\)\.")]
+    ("files", "sentence"),
+    [
+        ({}, r"holds no files but .* there is nothing to index\."),
+        (
+            {".gitignore": b"/*\n", "app.py": b"x = 1\n"},
+            r"\.gitignore and \.sextantignore leave out: there is nothing to index\.",
+        ),
+        ({"a.bin": b"\0"}, r"skipped: 1 binary\)\."),
+    ],
 )
 def test_a_folder_without_anything_to_index_is_refused_and_leaves_nothing(tmp_path, files, sentence):
     bench = Bench(tmp_path, files)

@@ -147,7 +147,9 @@ def test_a_source_that_can_not_be_read_is_told_in_one_sentence_and_leaves_no_rep
 
 def test_an_empty_folder_is_told_in_one_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CommandError, match="holds no files: there is nothing to index"):
+    with pytest.raises(
+        CommandError, match=r"holds no files but what \.gitignore and \.sextantignore leave out: there is nothing to index"
+    ):
         index_repo(tmp_path / "empty")
     assert Repository.objects.count() == 0
 

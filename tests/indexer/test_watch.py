@@ -174,7 +174,7 @@ def test_a_folder_is_indexed_after_each_change_an_error_is_told_and_ctrl_c_ends_
         for path in [".gitignore", "README.md", "more.py", "bank"]:
             (repository / path).rename(tmp_path / f"hidden-{path}")
         for line in process.stderr:
-            if "holds no files: there is nothing to index. The next change tries again." in line:
+            if ".sextantignore leave out: there is nothing to index. The next change tries again." in line:
                 break
         write_files(repository, {"again.py": "again = 1\n"})
         assert json.loads(process.stdout.readline())["files"] == 1
