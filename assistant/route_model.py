@@ -25,10 +25,11 @@ WEIGHTS = Path(__file__).with_name("route_weights.json")
 EMBEDDER = "minilm"
 
 _WORDED_CODE, _WORDED_GENERAL = "reads like a question about the code", "reads like a general question"
-# What a feature means for the code, and for general knowledge; without one it can't be the reason.
+# What a feature that is there means for the code, and for general knowledge; without one it can't be the reason.
 REASONS: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(("here", "untied"), ("points at this repository", "nothing in it points here")),
-    "repository": ("names this repository", "nothing in it points here"),
+    "here": ("points at this repository", ""),
+    "untied": ("", "nothing in it points here"),
+    "repository": ("names this repository", ""),
     "where": ("asks where something is", ""),
     **dict.fromkeys(("it", "this"), ("asks what it does", "")),
     "meta": ("asks about the project", ""),
@@ -58,18 +59,27 @@ REASONS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("pasted", "names_unknown", "names_library"), ("", "its code isn't from here")),
     **dict.fromkeys(
         ("definition", "definitions", "names_defined", "all_defined", "is_symbol"),
-        ("names what is defined here", "names nothing that is defined here"),
+        ("names what is defined here", ""),
     ),
     **dict.fromkeys(("called", "own_notion"), ("something here is called so", "")),
     "path": ("names a file here", ""),
     "keywords": ("a few words to look up", ""),
     **dict.fromkeys(("matched", "coverage", "chance", "name_in_query"), ("its words stand together here", "")),
-    "missing_share": ("all its words occur here", "its words hardly occur here"),
+    "missing_share": ("", "its words hardly occur here"),
     **dict.fromkeys(
         ("last_route", "follows", "continues", "returns"),
         ("follows up on the question before", "follows up on the question before"),
     ),
     **dict.fromkeys(("leaves", "new_notion"), ("", "leaves the question before")),
+}
+# The same for one that is 0.
+REASONS_WITHOUT: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("here", "repository"), ("", "nothing in it points here")),
+    "untied": ("points at this repository", ""),
+    **dict.fromkeys(
+        ("definition", "definitions", "names_defined", "all_defined", "is_symbol"),
+        ("", "names nothing that is defined here"),
+    ),
 }
 
 
@@ -117,15 +127,19 @@ def judge(question: str, found: SearchResult, repository: str, routes: Sequence[
     states = states_of(question) if found.strength.embedder == EMBEDDER else None
     logit, shares = shipped_mix().shares(told, question) if states is None else shipped_machine().shares(told, states)
     chance = chance_of(logit)
-    return Judgement(chance, _reason(shares, code=chance >= 0.5), "words" if states is None else "states", told)
+    return Judgement(chance, reason_of(shares, told, code=chance >= 0.5), "words" if states is None else "states", told)
 
 
-def _reason(shares: Mapping[str, float], *, code: bool) -> str:
-    """What the features with one meaning add together decides; the wording only where nothing else speaks."""
+def reason_of(shares: Mapping[str, float], told: Features, *, code: bool) -> str:
+    """shares: what each feature adds to the logit. told: the features. code: whether the code is the likelier side.
+
+    What the features with one meaning add together decides; the wording only where nothing else speaks.
+    """
     side = 0 if code else 1
     worth: dict[str, float] = defaultdict(float)
     for name, share in shares.items():
-        if reason := REASONS.get(name, ("", ""))[side]:
+        reasons = REASONS if told.get(name) else REASONS_WITHOUT
+        if reason := reasons.get(name, ("", ""))[side]:
             worth[reason] += share if code else -share
     best = max(worth, key=lambda reason: worth[reason], default="")
     wording = _WORDED_CODE if code else _WORDED_GENERAL

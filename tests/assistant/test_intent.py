@@ -14,7 +14,7 @@ from assistant.answer_log import Turn
 from assistant.intent import IS_CODE, SHOWS_EVIDENCE, Decision, choose_route
 from assistant.route_features import features, phrases, prose_of
 from assistant.route_kernel import MACHINE, Machine, read_machine, shipped_machine, states_of, write_machine
-from assistant.route_model import REASONS, WEIGHTS, judge, shipped_mix
+from assistant.route_model import REASONS, REASONS_WITHOUT, WEIGHTS, judge, reason_of, shipped_mix
 from benchmarks.route_examples import QUESTIONS, read_questions
 from indexer import minilm
 from indexer.types import Origin, Passage, SearchResult, Strength
@@ -96,6 +96,21 @@ def test_a_name_that_is_defined_here_is_told() -> None:
     ).reason == ("get_session_key is defined here")
 
 
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"error": 1.0, "here": 0.0, "definition": 0.0}, "an error message"),
+        ({"error": 0.0, "here": 1.0, "definition": 0.0}, "points at this repository"),
+        ({"error": 0.0, "here": 0.0, "definition": 0.0}, "reads like a question about the code"),
+    ],
+)
+def test_what_a_question_lacks_is_never_told_as_if_it_were_there(told: dict[str, float], reason: str) -> None:
+    shares = {"error": 0.9, "here": 0.5, "definition": 0.7, "": 0.1}
+    assert reason_of(shares, told, code=True) == reason
+    general = reason_of({name: -share for name, share in shares.items()}, {**told, "error": 0.0, "here": 1.0}, code=False)
+    assert general == "names nothing that is defined here"
+
+
 def test_a_follow_up_leans_on_the_route_before() -> None:
     strength = Strength(follows=True)
     after = {
@@ -132,7 +147,7 @@ def test_the_weights_know_each_feature_and_no_other() -> None:
     mix = shipped_mix()
     assert [*mix.features] == names == [*shipped_machine().names]
     assert all(piece in mix.words or piece in "^$*#?`" for phrase in mix.phrases for piece in phrase.split())
-    assert set(REASONS) <= set(names)
+    assert {*REASONS, *REASONS_WITHOUT} <= set(names)
 
 
 def small_machine() -> Machine:
