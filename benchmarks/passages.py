@@ -8,8 +8,8 @@ chunks. The newest MOST_QUESTIONS of each kind of a repository are asked. A mess
 wrote aren't all that matters of it, so the figures compare ways to choose and promise nothing about a reader's questions.
 
 In the right file: the share of questions whose first passage holds such a line, when the search keeps to the file, beside the
-chunk that BM25 ranks first and a chunk drawn at random; of a file that holds its tests these don't count where the commit
-wrote others. As evidence: the share of questions of which EVIDENCE_TOKENS of what
+chunk that BM25 ranks first and a chunk drawn at random; a file's tests and its imports don't count where the commit wrote
+other lines of it. As evidence: the share of questions of which EVIDENCE_TOKENS of what
 the whole search finds hold any line, the share of all lines that they hold, and how many passages that is, when a passage may
 take a whole budget, a half of it and so on. A token is taken for CHARACTERS_A_TOKEN characters.
 """
@@ -49,6 +49,7 @@ from benchmarks.machine import machine  # noqa: E402
 from indexer.benchmark import index_source  # noqa: E402
 from indexer.evaluation import read_dataset  # noqa: E402
 from indexer.file_traits import is_test_scope  # noqa: E402
+from indexer.passages import PassageReader  # noqa: E402
 from indexer.query import analyse  # noqa: E402
 from indexer.reranker import MOST_WORDS_OF_SHORT  # noqa: E402
 from indexer.retriever import Retriever  # noqa: E402
@@ -151,15 +152,11 @@ class Tally:
 def in_the_file(tally: Tally, question: Question, retriever: Retriever, snapshot: Path, *, vectors: bool) -> None:
     with SnapshotReader(snapshot) as reader:
         for path, lines in question.lines.items():
-            spans = reader.connection.execute(
-                "SELECT chunks.id, start_line, end_line, symbol, kind FROM chunks JOIN files ON files.id = file_id"
-                " WHERE path = ?",
-                (path,),
-            ).fetchall()
-            tests = {chunk for chunk, _, _, symbol, kind in spans if is_test_scope(symbol, kind)}
-            holding = {chunk for chunk, first, last, *_ in spans if any(first <= line <= last for line in lines)}
-            holding = holding - tests or holding
             (file_id,) = reader.connection.execute("SELECT id FROM files WHERE path = ?", (path,)).fetchone()
+            spans = PassageReader(reader).spans([file_id])[file_id]
+            beside = {span.chunk_id for span in spans if span.imports or is_test_scope(span.symbol, span.kind)}
+            holding = {span.chunk_id for span in spans if any(span.start_line <= line <= span.end_line for line in lines)}
+            holding = holding - beside or holding
             bm25 = reader.lexical.chunks(dict(analyse(question.text).terms), 1, (file_id, file_id))
             found = retriever.search(snapshot, question.text, limit=1, scope=path, vectors=vectors).passages
             tally.add(question.kind, "any chunk", len(holding) / len(spans))

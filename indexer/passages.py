@@ -32,6 +32,8 @@ _DEFINITION_SHARE, _SYMBOL_SHARE = 0.5, 3.0
 _LINE_SHARE = 6.0
 # A test that stands in the file of what it tests says the words of a question as well as the code, and answers less often.
 _TEST_SHARE = 0.7
+# A file's imports say whose words it uses, and not what it does.
+_IMPORTS_SHARE = 0.7
 
 # The nth further passage of a file has the file's chance times this to the power of n: in a list that a person reads, other
 # files are worth more than more of the same one, and an answer needs more than one passage of a file that surely holds it.
@@ -45,13 +47,14 @@ _LONGEST_WIDENED = 400
 
 
 class ChunkSpan(NamedTuple):
-    """Where a chunk lies in its file, and what it is."""
+    """Where a chunk lies in its file, and what it is. imports: it is a file's first, and most of its lines import."""
 
     chunk_id: int
     start_line: int
     end_line: int
     symbol: str
     kind: str
+    imports: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,8 @@ class PassagePicker:
             worth += defining[span.chunk_id].worth
         if not self._for_tests and is_test_scope(span.symbol, span.kind):
             worth *= _TEST_SHARE
+        if span.imports:
+            worth *= _IMPORTS_SHARE
         line = self._findings.lines.get(file_id, 0)
         return worth + (_LINE_SHARE if span.start_line <= line <= span.end_line else 0.0)
 
@@ -233,9 +238,13 @@ class PassageReader:
     def spans(self, file_ids: Sequence[int]) -> Mapping[int, list[ChunkSpan]]:
         """The chunks of these files, by file and in the order of their lines."""
         spans: dict[int, list[ChunkSpan]] = defaultdict(list)
+        importing = (
+            "SELECT count(DISTINCT line) FROM refs"
+            " WHERE refs.file_id = chunks.file_id AND line BETWEEN start_line AND end_line AND refs.kind = 'import'"
+        )
         query = (
-            "SELECT file_id, id, start_line, end_line, symbol, kind FROM chunks"  # noqa: S608
-            f" WHERE file_id IN ({','.join('?' * len(file_ids))}) ORDER BY file_id, start_line, id"
+            f"SELECT file_id, id, start_line, end_line, symbol, kind, start_line = 1 AND 2 * ({importing}) > end_line"  # noqa: S608
+            f" FROM chunks WHERE file_id IN ({','.join('?' * len(file_ids))}) ORDER BY file_id, start_line, id"
         )
         for file_id, *span in self._db.execute(query, file_ids).fetchall():
             spans[file_id].append(ChunkSpan._make(span))

@@ -146,6 +146,14 @@ def test_a_test_in_the_file_of_what_it_tests_comes_after_the_code_unless_tests_a
     assert "fn vi_mode_motion" in retriever.search(snapshot, "which test checks a motion of vi mode").passages[0].text
 
 
+def test_of_a_file_what_it_does_comes_before_what_it_imports(retriever, tmp_path):
+    imports = "".join(f"from .template_{name} import TemplateCache{name.title()}\n" for name in "abcdefghijklmnopqrstuvwxyz")
+    code = "def store(key, text):\n" + "    # The cache keeps a template.\n" + "    entries[key] = text\n" * 30
+    snapshot = built(tmp_path, {"environment.py": imports + "\n\n" + code})
+    first, second, *_ = retriever.search(snapshot, "template cache").passages
+    assert ("def store" in first.text, first.start_line > 1, second.start_line) == (True, True, 1)
+
+
 def test_a_path_in_the_question_comes_first(retriever, shop):
     assert paths(retriever.search(shop, "what is in examples/buy.py about the cart"))[0] == "examples/buy.py"
 
