@@ -49,9 +49,8 @@ class FileRow(NamedTuple):
     lines: int
 
 
-def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], FileUses]) -> dict[str, NDArray[Any]]:
-    """The arrays of a FileTable. files: those with the ids 1, 2, 3, …; uses_of_files: is waited for
-    only when all is done that needs none."""
+def tabulate(files: Sequence[FileRow], uses_of_files: FileUses) -> dict[str, NDArray[Any]]:
+    """The arrays of a FileTable. files: those with the ids 1, 2, 3, …"""
     traits = [traits_of(file.path, file.language) for file in files]
     rows = np.zeros(len(files) + 1, dtype=FILE)
     rows["lines"][1:] = [file.lines for file in files]
@@ -68,7 +67,7 @@ def tabulate(files: Sequence[FileRow], uses_of_files: Callable[[], FileUses]) ->
         **_ragged("names", [sorted(number_of[stem] for stem in each.name) for each in traits]),
         **_ragged("places", [sorted(number_of[stem] for stem in each.place) for each in traits]),
     }
-    uses, imports, passed_on = uses_of_files()
+    uses, imports, passed_on = uses_of_files
     rows["referred"] = np.bincount(uses["used"], uses["weight"], minlength=len(rows))
     referred = rows["referred"][1:].tolist()
     for column, folder_of in (("main", _top_folder), ("folder", _own_folder)):

@@ -18,10 +18,11 @@ Haskell module that exports modules.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
-from collections import defaultdict
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, product
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,10 @@ MOST_DEFINING = 12
 # One file's use of another: how many names of it, each divided among the files that it may mean.
 USE = np.dtype([("file", "<u4"), ("used", "<u4"), ("weight", "<f8")])
 PAIR = np.dtype("<u8")
+# What every share of a use is a multiple of, so that a sum doesn't depend on the order.
+_SHARES = math.lcm(*range(1, MOST_MEANT + 1))
+# Of the uses of about so many names at a time is told what they mean: some hundred bytes each.
+_USES_TOGETHER = 500_000
 _INCLUDING = ("c", "cpp")
 
 
@@ -50,11 +55,70 @@ class FileUses(NamedTuple):
 
 
 class Meant(NamedTuple):
-    """What uses mean: (n,) the place of the use, the file, and how surely, 1 divided by how many files it may mean."""
+    """What uses mean: (n,) the place of the use, the file, and how many files it may mean."""
 
     places: NDArray[np.intp]
     files: NDArray[np.int64]
-    sureness: NDArray[np.float64]
+    many: NDArray[np.int64]
+
+
+class FileNames(NamedTuple):
+    """The names in one file, as often as they are there: those that it uses, those of them that it imports, those that it
+    defines, and those of them that it defines inside of nothing else."""
+
+    used: Sequence[str]
+    imported: Sequence[str]
+    defined: Sequence[str]
+    at_top: Sequence[str]
+
+
+class NamesOfFiles:
+    """The names in all files, gathered while these are written. A name is known by Python's own hash of it, which is there
+    anyway and has 64 bits, so it takes 8 bytes for each file that it is in."""
+
+    def __init__(self) -> None:
+        self.languages: list[str] = []
+        self.paths: list[str] = []
+        self.used, self.defined, self.imported, self.goes_by = (_Sets() for _ in range(4))
+        self.passing: list[bool] = []
+
+    def add(self, path: str, language: str, names: FileNames) -> None:
+        """The next file: ids are 1, 2, 3, …"""
+        self.paths.append(path)
+        self.languages.append(language)
+        self.used.add(names.used)
+        self.defined.add(names.defined)
+        including = language in _INCLUDING
+        self.imported.add(() if including else chain.from_iterable(map(keys_of_import, set(names.imported))))
+        self.goes_by.add((stem_of(path), *names.at_top))
+        imported = len(names.imported)
+        self.passing.append(imported >= len(names.used) - imported and imported > len(names.defined))
+
+
+class _Sets:
+    """A set of names for each file, one after the other."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+        self._counts = array("I")
+
+    def add(self, names: Iterable[str]) -> None:
+        hashes = set(map(hash, names))
+        self._hashes.extend(hashes)
+        self._counts.append(len(hashes))
+
+    def pairs(self) -> NDArray[np.int64]:
+        """The pairs of a name and the id of a file that has it, by file: (n, 2)."""
+        files = np.repeat(np.arange(1, len(self._counts) + 1), np.frombuffer(self._counts, np.uint32))
+        return np.column_stack([np.frombuffer(self._hashes, np.int64), files])
+
+    def telling(self) -> NDArray[np.int64]:
+        """The same without the names of too many files, by name."""
+        pairs = self.pairs()
+        pairs = pairs.take(np.argsort(pairs[:, 0], kind="stable"), axis=0)
+        ends = np.append(np.flatnonzero(np.diff(pairs[:, 0])) + 1, len(pairs))
+        counts = np.diff(ends, prepend=0)
+        return pairs[np.repeat(counts <= MOST_DEFINING, counts)]
 
 
 def folder_numbers(paths: Iterable[str]) -> list[int]:
@@ -63,19 +127,26 @@ def folder_numbers(paths: Iterable[str]) -> list[int]:
     return [numbers.setdefault(path.rpartition("/")[0], len(numbers)) for path in paths]
 
 
-def uses_of_files(db: sqlite3.Connection) -> FileUses:
-    """What each file uses and imports, where file ids are 1, 2, 3, …"""
-    files = db.execute("SELECT id, path, language FROM files ORDER BY id").fetchall()
-    imports = _imports(db, files)
-    folders = np.array([0, *folder_numbers(path for _, path, _ in files)])
-    defined = _numbers(db, "SELECT DISTINCT number, file_id FROM known JOIN definitions USING (name) ORDER BY number, file_id")
-    used = _numbers(db, "SELECT DISTINCT number, file_id FROM known JOIN refs USING (name)")
+def uses_of_files(names: NamesOfFiles) -> FileUses:
+    """What each file uses and imports."""
+    imports = _imports(names)
+    folders = np.array([0, *folder_numbers(names.paths)])
+    defined, used = names.defined.telling(), names.used.pairs()
+    used = used[_are_in(used[:, 0], defined[:, 0])]
+    begins = np.searchsorted(used[:, 1], used[_USES_TOGETHER::_USES_TOGETHER, 1])  # of files
+    uses = np.concatenate([_uses(some, defined, imports, folders) for some in np.split(used, np.unique(begins))])
+    passing = np.flatnonzero(names.passing) + 1
+    return FileUses(uses, imports, imports[np.isin(imports >> np.uint64(32), passing.astype(PAIR))])
+
+
+def _uses(used: NDArray[np.int64], defined: NDArray[np.int64], imports: NDArray[Any], folders: NDArray[Any]) -> NDArray[Any]:
+    """The uses of some files. used: (n, 2), names with the files that use them; the others as in `_meant`."""
     meant = _meant(used[:, 0], used[:, 1], defined, imports, folders)
     pairs, places = np.unique(_pairs(used[meant.places, 1], meant.files), return_inverse=True)
     uses = np.zeros(len(pairs), USE)
     uses["file"], uses["used"] = pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)
-    uses["weight"] = np.bincount(places, meant.sureness, minlength=len(pairs))
-    return FileUses(uses, imports, _passed_on(db, imports))
+    uses["weight"] = np.bincount(places, _SHARES // meant.many, minlength=len(pairs)) / _SHARES
+    return uses
 
 
 def files_used_in(
@@ -96,9 +167,9 @@ def files_used_in(
     owners = np.array([own for *_, own in named], np.int64)
     meant = _meant(names, owners, defined.reshape(-1, 2), imports, folders)
     used: dict[int, dict[int, float]] = {chunk_id: {} for chunk_id in chunk_ids}
-    for place, file_id, sureness in zip(*(column.tolist() for column in meant), strict=True):
+    for place, file_id, many in zip(*(column.tolist() for column in meant), strict=True):
         in_chunk = used[named[place][0]]
-        in_chunk[file_id] = max(in_chunk.get(file_id, 0.0), sureness)
+        in_chunk[file_id] = max(in_chunk.get(file_id, 0.0), 1 / many)
     return used
 
 
@@ -107,10 +178,7 @@ def _meant(
 ) -> Meant:
     """names, users: (n,), the number of the name that is used, and the file that uses it; defined: (m, 2), the numbers of names
     with the files that define them, sorted."""
-    starts, ends = (np.searchsorted(defined[:, 0], names, side) for side in ("left", "right"))
-    counts = ends - starts
-    places = np.repeat(np.arange(len(names)), counts)
-    files = defined[np.arange(len(places)) + np.repeat(ends - np.cumsum(counts), counts), 1]
+    places, files = _meeting(names, defined)
 
     def those_with(use: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.bincount(places, use, minlength=len(names)).astype(bool)[places]
@@ -125,38 +193,22 @@ def _meant(
     places, files = places[kept], files[kept]
     many = np.bincount(places, minlength=len(names))[places]
     kept = many <= MOST_MEANT
-    return Meant(places[kept], files[kept], 1 / many[kept])
+    return Meant(places[kept], files[kept], many[kept])
 
 
-def _imports(db: sqlite3.Connection, files: Sequence[tuple[int, str, str]]) -> NDArray[Any]:
+def _meeting(names: NDArray[np.int64], of_files: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """For each pair of a name and of a file that has it: the place of the name, the file. of_files: (m, 2), sorted."""
+    starts, ends = (np.searchsorted(of_files[:, 0], names, side) for side in ("left", "right"))
+    counts = ends - starts
+    places = np.repeat(np.arange(len(names)), counts)
+    return places, of_files[np.arange(len(places)) + np.repeat(ends - np.cumsum(counts), counts), 1]
+
+
+def _imports(names: NamesOfFiles) -> NDArray[np.uint64]:
     """The pairs of files of which one imports the other. A name that too many files go by tells nothing of which is meant."""
-    including = {file_id for file_id, _, language in files if language in _INCLUDING}
-    importing: dict[str, list[int]] = defaultdict(list)
-    for name, file_id in db.execute("SELECT name, file_id FROM refs WHERE kind = 'import'"):
-        if file_id not in including:
-            importing[name].append(file_id)
-    wanted = {name: keys_of_import(name) for name in importing}
-    keys = set(chain.from_iterable(wanted.values()))
-    going_by: dict[str, set[int]] = defaultdict(set)
-    at_top = db.execute("SELECT name, file_id FROM definitions WHERE name = qualified_name")
-    for key, file_id in chain(((stem_of(path), file_id) for file_id, path, _ in files), at_top):
-        if key in keys:
-            going_by[key].add(file_id)
-    pairs: set[tuple[int, int]] = set()
-    for name, users in importing.items():
-        for key in wanted[name]:
-            if len(found := going_by.get(key, ())) <= MOST_DEFINING:
-                pairs.update(product(users, found))
-    return np.sort(_pairs(*np.array(sorted(pairs), np.int64).reshape(-1, 2).T))
-
-
-def _passed_on(db: sqlite3.Connection, imports: NDArray[Any]) -> NDArray[Any]:
-    query = """
-        SELECT file_id, sum(kind = 'import') AS imported FROM refs GROUP BY file_id
-        HAVING imported >= count(*) - imported
-           AND imported > (SELECT count(*) FROM definitions WHERE definitions.file_id = refs.file_id)"""
-    passing = np.array([file_id for file_id, _ in db.execute(query)], PAIR)
-    return imports[np.isin(imports >> np.uint64(32), passing)]
+    imported = names.imported.pairs()
+    places, files = _meeting(imported[:, 0], names.goes_by.telling())
+    return np.unique(_pairs(imported[places, 1], files))
 
 
 def _definers(db: sqlite3.Connection, names: Iterable[str]) -> Mapping[str, list[int]]:
@@ -170,19 +222,11 @@ def _definers(db: sqlite3.Connection, names: Iterable[str]) -> Mapping[str, list
     return {name: files for name, files in found if len(files) <= MOST_DEFINING}
 
 
-def _numbers(db: sqlite3.Connection, query: str) -> NDArray[np.int64]:
-    """The rows of two integers that a query finds: (n, 2). known: the names that can be told apart, and a number of each."""
-    known = """
-        WITH known AS MATERIALIZED (
-            SELECT name, min(id) AS number FROM definitions GROUP BY name HAVING count(DISTINCT file_id) <= ?)"""
-    return np.fromiter(chain.from_iterable(db.execute(f"{known} {query}", (MOST_DEFINING,))), np.int64).reshape(-1, 2)
-
-
 def _pairs(files: NDArray[Any], others: NDArray[Any]) -> NDArray[np.uint64]:
     return files.astype(PAIR) << np.uint64(32) | others.astype(PAIR)
 
 
-def _are_in(values: NDArray[np.uint64], known: NDArray[Any]) -> NDArray[np.bool_]:
+def _are_in(values: NDArray[Any], known: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values are among those known, which are sorted."""
     if not len(known):
         return np.zeros(len(values), dtype=bool)

@@ -11,7 +11,7 @@ Two inverted indexes (`indexer.postings`) over the terms of `indexer.tokens`:
 `indexer.file_table` has what else ranks a file: its path's words, its kind, its uses of other files. It lies in the same file.
 
 The snapshot writer makes a LexicalWriter, calls `add_file` or `copy_file` once a file, then `finish`, inside its own
-transaction on tables that it has created (`files`, `definitions`, `refs`).
+transaction on a table that it has created (`files`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import numpy as np
 from indexer.array_file import ArrayFileWriter, open_arrays
 from indexer.errors import OutdatedSnapshot, SnapshotError
 from indexer.file_table import FileRow, FileTable, tabulate
-from indexer.file_uses import FileUses, uses_of_files
+from indexer.file_uses import NamesOfFiles, uses_of_files
 from indexer.postings import LENGTH, TERM, Postings, PostingsBuilder, best
 from indexer.term_counts import CARD_COLUMNS, FileTerms, term_hash
 
@@ -70,30 +70,27 @@ class LexicalWriter:
         self._cards.copy(file_id, 1, previous_file)
         self._chunk_counts.append(chunks)
 
-    def finish(self, index: Callable[[], None]) -> Path:
+    def finish(self, names: NamesOfFiles, index: Callable[[], None]) -> Path:
         """Once all files are in: write the arrays, and derive what depends on every file. Returns the file to be synced.
 
-        index: gives the database its indexes, and is called in another thread while the arrays are written: SQLite and numpy
-        both let others run while they sort.
+        names: of all files; index: gives the database its indexes, and is called in another thread while the arrays are
+        written: SQLite and numpy both let others run while they sort.
         """
         previous = self._previous
         rows = self._db.execute("SELECT path, language, lines FROM files ORDER BY id")
         files = list(map(FileRow._make, rows))
         with ThreadPoolExecutor(1) as aside, ArrayFileWriter(self._path) as file:
-            uses = aside.submit(self._uses, index)
+            indexed = aside.submit(index)
             self._chunks.write(file, previous.chunk_postings if previous else None)
             self._cards.write(file, previous.card_postings if previous else None)
             chunk_files = np.repeat(np.arange(len(self._chunk_counts), dtype=LENGTH), self._chunk_counts)
             file.add("chunk_files", [np.zeros(1, LENGTH), chunk_files], LENGTH)
-            for name, array in tabulate(files, uses.result).items():
+            for name, array in tabulate(files, uses_of_files(names)).items():
                 file.add(name, [array], array.dtype)
+            indexed.result()
         for builder in (self._chunks, self._cards):
             builder.clear()
         return self._path
-
-    def _uses(self, index: Callable[[], None]) -> FileUses:
-        index()
-        return uses_of_files(self._db)
 
 
 class ChunkHit(NamedTuple):

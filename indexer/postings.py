@@ -128,7 +128,7 @@ class PostingsBuilder:
         counts = _joined([portion.counts.counts for portion in self._portions], np.dtype("<u2"))
         postings["count"] = counts if self.columns == 1 else counts.reshape(-1, self.columns)
         order = np.argsort(terms, kind="stable")
-        return _segment(terms[order], postings[order])
+        return _segment(terms.take(order), postings.take(order))  # several times as fast as postings[order]
 
     def _lengths(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """(number, length) of the documents that wait."""
@@ -216,7 +216,7 @@ def _merged(parts: Sequence[tuple[NDArray[np.uint64], NDArray[Any]]], columns: i
     postings = np.concatenate([postings for _, postings in parts])
     by_document = np.argsort(postings["id"], kind="stable")
     order = by_document[np.argsort(terms[by_document], kind="stable")]
-    return _segment(terms[order], postings[order])
+    return _segment(terms.take(order), postings.take(order))
 
 
 class Postings:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from functools import cache
+from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from indexer.disk import sync
+from indexer.file_uses import FileNames, NamesOfFiles
+from indexer.lexical_index import LexicalWriter
 from indexer.snapshot import CHUNKS, SnapshotReader, write_manifest
 from indexer.snapshot_locks import BUILDING, MANIFEST, hold
+from indexer.symbols import index_names
 from indexer.types import Manifest, SourceFile
 
 if TYPE_CHECKING:
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 # How many files a manifest names for each reason, and how many notes it has; the database has them all.
 _EXAMPLES = 20
 _NOTES = 200
+# So many rows are written by one statement, which takes a third less time a row.
+_ROWS_TOGETHER = 8
 
 _TABLES = """
 CREATE TABLE files (
@@ -51,6 +58,14 @@ CREATE INDEX refs_by_file ON refs (file_id, line);
 CREATE INDEX redacted_by_file ON redacted (file_id);
 """
 
+# The names in a file, as FileNames has them.
+_NAMES = """
+SELECT (SELECT json_group_array(name) FROM previous.refs WHERE file_id = ?1),
+       (SELECT json_group_array(name) FROM previous.refs WHERE file_id = ?1 AND kind = 'import'),
+       (SELECT json_group_array(name) FROM previous.definitions WHERE file_id = ?1),
+       (SELECT json_group_array(name) FROM previous.definitions WHERE file_id = ?1 AND name = qualified_name)
+"""
+
 
 class SnapshotWriter:
     """Writes `<root>/.building-<snapshot>` and publishes it under its final name; leaving the context discards what is not
@@ -62,15 +77,20 @@ class SnapshotWriter:
     """
 
     def __init__(self, root: Path, snapshot: str, previous: SnapshotReader | None = None) -> None:
-        from indexer.lexical_index import LexicalWriter
-
         self._final = root / snapshot
         self.directory = root / f"{BUILDING}{snapshot}"
         self.directory.mkdir(parents=True)
         self.held = hold(self.directory)
         self._db = sqlite3.connect(self.directory / CHUNKS, isolation_level=None, uri=True, check_same_thread=False)
         # Nobody reads a half-written snapshot and `publish` syncs the finished file, so SQLite needs neither journal nor sync.
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", "cache_size = -65536"):
+        # Larger pages than usual are fewer to write.
+        for pragma in (
+            "page_size = 16384",
+            "journal_mode = OFF",
+            "synchronous = OFF",
+            "locking_mode = EXCLUSIVE",
+            "cache_size = -65536",
+        ):
             self._db.execute(f"PRAGMA {pragma}")
         if previous is not None:
             self._db.execute("ATTACH ? AS previous", (previous.uri,))
@@ -78,6 +98,7 @@ class SnapshotWriter:
         for statement in _TABLES.split(";"):
             self._db.execute(statement)
         self._lexical = LexicalWriter(self.directory, self._db, previous.lexical if previous else None)
+        self._names = NamesOfFiles()
         self.files = self.chunks = self.definitions = 0
         self.skipped: Counter[str] = Counter()
         self.skipped_examples: dict[str, list[str]] = {}
@@ -98,17 +119,22 @@ class SnapshotWriter:
         self._db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", chunks)
         definitions = ((file_id, *definition) for definition in record.definitions)
         self._db.executemany("INSERT INTO definitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", definitions)
-        names, lines, kinds = record.references
-        self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?)", zip(repeat(file_id), names, kinds, lines, strict=False))
+        used, lines, kinds = record.references
+        _insert(self._db, "refs", 4, zip(repeat(file_id), used, kinds, lines, strict=False))
         secrets = [(*found, 0) for found in record.redacted] + [(*found, 1) for found in record.allowed]
         if secrets:
             self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?, ?)", ((file_id, *found) for found in secrets))
         self._lexical.add_file(file_id, first_chunk, record.terms)
+        imported = [name for name, kind in zip(used, kinds, strict=True) if kind == "import"]
+        defined = [definition[0] for definition in record.definitions]
+        at_top = [name for name, qualified_name, *_ in record.definitions if name == qualified_name]
+        self._names.add(file.path, record.language, FileNames(used, imported, defined, at_top))
         self._count(file.path, len(record.definitions), record.note, secrets)
 
     def copy_file(self, path: str) -> None:
         """Add a file as the previous snapshot holds it."""
-        old_id, note = self._db.execute("SELECT id, note FROM previous.files WHERE path = ?", (path,)).fetchone()
+        query = "SELECT id, language, note FROM previous.files WHERE path = ?"
+        old_id, language, note = self._db.execute(query, (path,)).fetchone()
         query = "SELECT coalesce(min(id), 0), count(*) FROM previous.chunks WHERE file_id = ?"
         old_chunk, chunks = self._db.execute(query, (old_id,)).fetchone()
         file_id, first_chunk = self._next(chunks)
@@ -134,6 +160,8 @@ class SnapshotWriter:
         secrets = self._db.execute(query, (old_id,)).fetchall()
         self._db.executemany("INSERT INTO redacted VALUES (?, ?, ?, ?)", ((file_id, *found) for found in secrets))
         self._lexical.copy_file(file_id, first_chunk, chunks, old_id, old_chunk)
+        (*names,) = map(json.loads, self._db.execute(_NAMES, (old_id,)).fetchone())
+        self._names.add(path, language, FileNames(*names))
         self._count(path, definitions, note, secrets)
 
     def _next(self, chunks: int) -> tuple[int, int]:
@@ -165,7 +193,7 @@ class SnapshotWriter:
 
     def publish(self, manifest: Manifest) -> Path:
         """Finish the database, put everything on the disk and give the directory its final name."""
-        words = self._lexical.finish(self._index)
+        words = self._lexical.finish(self._names, self._index)
         self._db.execute("COMMIT")
         self._db.close()
         write_manifest(self.directory, manifest)
@@ -177,8 +205,6 @@ class SnapshotWriter:
         return self._final
 
     def _index(self) -> None:
-        from indexer.symbols import index_names
-
         for statement in _INDEXES.split(";"):
             self._db.execute(statement)
         index_names(self._db)
@@ -190,3 +216,17 @@ class SnapshotWriter:
         self._db.close()
         shutil.rmtree(self.directory, ignore_errors=True)
         os.close(self.held)
+
+
+def _insert(db: sqlite3.Connection, table: str, columns: int, rows: Iterable[Sequence[object]]) -> None:
+    values = tuple(chain.from_iterable(rows))
+    together = len(values) // (columns * _ROWS_TOGETHER) * columns * _ROWS_TOGETHER
+    for count, start, end in ((_ROWS_TOGETHER, 0, together), (1, together, len(values))):
+        step = count * columns
+        db.executemany(_insertion(table, columns, count), (values[at : at + step] for at in range(start, end, step)))
+
+
+@cache
+def _insertion(table: str, columns: int, rows: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"  # noqa: S608 - names of our own tables

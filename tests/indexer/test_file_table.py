@@ -59,7 +59,7 @@ def test_a_stem_is_as_rare_as_its_term_is_among_the_chunks(reader, ids):
 
 def test_a_word_means_the_stems_that_begin_with_it_and_those_that_it_begins_with():
     rows = [FileRow(f"{name}.py", "python", 1) for name in ("read", "reader", "readm", "ready", "rea", "bread", "r")]
-    table = FileTable(tabulate(rows, FileUses.none), lambda hashes: np.ones(len(hashes)))
+    table = FileTable(tabulate(rows, FileUses.none()), lambda hashes: np.ones(len(hashes)))
 
     def meant(word: str) -> set[str]:
         return {table._stems[stem] for stem in table.meant_by([word]).stems.tolist()}
@@ -82,6 +82,6 @@ def test_rows_come_in_the_order_in_which_they_are_asked_for(rows, data):
 
 
 def test_no_files_make_an_empty_table():
-    table = FileTable(tabulate([], FileUses.none), lambda hashes: np.ones(len(hashes)))
+    table = FileTable(tabulate([], FileUses.none()), lambda hashes: np.ones(len(hashes)))
     assert table.size == 0
     assert len(table.meant_by(["word"]).stems) == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.file_uses import MOST_DEFINING, MOST_MEANT, FileUses, files_used_in, uses_of_files
+from indexer import file_uses
+from indexer.file_uses import MOST_DEFINING, MOST_MEANT, FileNames, FileUses, NamesOfFiles, files_used_in, uses_of_files
 
 from .builds import reading
 
@@ -52,10 +53,26 @@ def ids(reader):
     return {path: file_id for file_id, path in reader.connection.execute("SELECT id, path FROM files")}
 
 
+def all_uses(reader) -> FileUses:
+    def column(query: str, file_id: int) -> list[str]:
+        return [name for (name,) in reader.connection.execute(f"SELECT name FROM {query} AND file_id = ?", (file_id,))]
+
+    names = NamesOfFiles()
+    for file_id, path, language in reader.connection.execute("SELECT id, path, language FROM files ORDER BY id").fetchall():
+        queries = (
+            "refs WHERE 1",
+            "refs WHERE kind = 'import'",
+            "definitions WHERE 1",
+            "definitions WHERE name = qualified_name",
+        )
+        names.add(path, language, FileNames(*(column(query, file_id) for query in queries)))
+    return uses_of_files(names)
+
+
 def used_by(reader, ids, path: str) -> dict[str, float]:
     """By path, what the file uses, told by all files' uses, and in the same way by the search of its chunks."""
     paths = {file_id: path for path, file_id in ids.items()}
-    uses = uses_of_files(reader.connection).uses
+    uses = all_uses(reader).uses
     found = {paths[used]: weight for file, used, weight in uses.tolist() if file == ids[path]}
     table = reader.lexical.table
     chunks = [chunk for (chunk,) in reader.connection.execute("SELECT id FROM chunks WHERE file_id = ?", (ids[path],))]
@@ -102,7 +119,7 @@ def test_a_name_that_very_many_files_define_is_not_looked_into(reader, ids):
 
 def test_a_file_that_imports_more_than_it_defines_and_uses_passes_on_what_others_define(reader, ids):
     paths = {file_id: path for path, file_id in ids.items()}
-    passed_on = uses_of_files(reader.connection).passed_on.tolist()
+    passed_on = all_uses(reader).passed_on.tolist()
     found = {(paths[pair >> 32], paths[pair & 0xFFFFFFFF]) for pair in passed_on if paths[pair >> 32].startswith("ring/")}
     assert found == {
         ("ring/mod.rs", "ring/alloy.rs"),
@@ -118,3 +135,10 @@ def test_a_file_that_imports_more_than_it_defines_and_uses_passes_on_what_others
 def test_no_chunks_use_nothing(reader):
     nothing = FileUses.none()
     assert files_used_in(reader.connection, [], nothing.imports, reader.lexical.table.files["folder_number"]) == {}
+
+
+def test_uses_told_in_portions_are_the_same(reader, monkeypatch):
+    whole = all_uses(reader)
+    monkeypatch.setattr(file_uses, "_USES_TOGETHER", 3)
+    assert all_uses(reader).uses.tolist() == whole.uses.tolist()
+    assert len(whole.uses) > 3

@@ -46,7 +46,7 @@ def table_of(files: tuple[File, ...], rarities: Sequence[float] = ()) -> FileTab
     rows = [FileRow(file.path, file.language, 100) for file in files]
     passed_on = [(number << 32) + other for number, file in enumerate(files, 1) for other in file.passed_on]
     uses_of_files = FileUses.none()._replace(uses=np.array(uses, dtype=USE), passed_on=np.array(passed_on, dtype=PAIR))
-    return FileTable(tabulate(rows, lambda: uses_of_files), lambda hashes: np.array(rarities or [1.0] * len(hashes)))
+    return FileTable(tabulate(rows, uses_of_files), lambda hashes: np.array(rarities or [1.0] * len(hashes)))
 
 
 def features(query: str, *files: File, rarities: Sequence[float] = ()) -> list[dict[str, float]]:
