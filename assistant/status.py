@@ -59,13 +59,21 @@ def _model(endpoint: ModelEndpoint | None) -> dict[str, Any]:
     }
 
 
-def _repository(repository: Repository) -> dict[str, Any]:
+def named(repository: Repository) -> dict[str, Any]:
+    """A repository's name, and what its index was made from."""
     snapshot = repository.live_snapshot
     return {
         "name": repository.name,
         "commit": snapshot.commit if snapshot else "",
         "ref": snapshot.ref if snapshot else repository.ref,
         "dirty": bool(snapshot and snapshot.dirty),
+    }
+
+
+def _repository(repository: Repository) -> dict[str, Any]:
+    snapshot = repository.live_snapshot
+    return {
+        **named(repository),
         "files": snapshot.files if snapshot else 0,
         "chunks": snapshot.chunks if snapshot else 0,
         "embedded": snapshot.embedded if snapshot else 0,

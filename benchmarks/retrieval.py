@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.machine import machine
 from indexer.baselines import BUILT_IN
-from indexer.comparison import Comparison, Options, baseline, compare, told
+from indexer.comparison import Comparison, Options, add_arguments, compare, told
 from indexer.evaluation import read_dataset
 from indexer.management.retrieval_report import write_report
 
@@ -49,19 +49,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True, help="repos.json and annotations/")
-    parser.add_argument("--sources", type=Path, required=True, help="one folder for each repository of the dataset")
     parser.add_argument("--index", type=Path, default=Path("var/benchmark"), help="where snapshots are kept")
-    parser.add_argument("--scope", choices=("whole", "root"), default="whole")
-    parser.add_argument("--vectors", action="store_true", help="embed the sources and use the dense signal, which is slow")
-    parser.add_argument(
-        "--baseline",
-        type=baseline,
-        action="append",
-        default=[],
-        metavar="RANKINGS",
-        help="rankings of another searcher; repeatable",
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE.html", help="draw everything as one HTML file")
+    add_arguments(parser)
     return parser.parse_args()
 
 

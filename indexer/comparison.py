@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,24 @@ class Options:
     device: str = "auto"
     parse_processes: int = 0
     tell: Callable[[str], None] = field(default=lambda said: None)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Where the sources are, what is compared, and whether it is drawn."""
+    parser.add_argument("--sources", type=Path, required=True, help="the folder with one folder for each repository")
+    parser.add_argument(
+        "--scope", choices=("whole", "root"), default="whole", help="whole repositories, or only their main source folder"
+    )
+    parser.add_argument("--vectors", action="store_true", help="embed the sources and use the dense signal, which is slow")
+    parser.add_argument(
+        "--baseline",
+        type=baseline,
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help=f"what to compare with, repeatable: {', '.join(BUILT_IN)}, or a file of rankings",
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="draw everything as one HTML file")
 
 
 def baseline(text: str) -> str | Path:

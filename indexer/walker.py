@@ -87,31 +87,23 @@ class Folder:
 
     def is_link(self, path: bytes) -> bool:
         """Whether the last component of `path` is a symbolic link now."""
-        head, _, name = path.rpartition(b"/")
-        try:
-            fd = self._open(head, _DIRECTORY) if head else os.dup(self._fd)
-        except OSError:
-            return False
-        try:
-            return stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
-        except OSError:
-            return False
-        finally:
-            os.close(fd)
+        status = self._status(path)
+        return status is not None and stat.S_ISLNK(status.st_mode)
 
     def exists(self, path: bytes) -> bool:
         """Whether something is at `path` now, reached without following a link."""
+        return self._status(path) is not None
+
+    def _status(self, path: bytes) -> os.stat_result | None:
         head, _, name = path.rpartition(b"/")
         try:
             fd = self._open(head, _DIRECTORY) if head else os.dup(self._fd)
         except OSError:
-            return False
+            return None
         try:
-            os.stat(name, dir_fd=fd, follow_symlinks=False)
+            return os.stat(name, dir_fd=fd, follow_symlinks=False)
         except OSError:
-            return False
-        else:
-            return True
+            return None
         finally:
             os.close(fd)
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from assistant.changed_files import Changed, changed_since
 from assistant.status import status
 from indexer.models import Repository, Snapshot, SourceCheck
-from tests.indexer.builds import SMALL, Bench, write_files
+from tests.indexer.builds import SMALL, Bench, make_live, published, write_files
 
 pytestmark = pytest.mark.django_db
 PATHS = ["greetings.py", "README.md", "bank/accounts.py"]
@@ -30,19 +30,9 @@ def snapshots(repository: Repository, tmp_path: Path, settings) -> list[Snapshot
             write_files(bench.source, {"greetings.py": "version = 1\n"})
         if number == 2:
             (bench.source / "README.md").unlink()
-        directory = bench.build_without_vectors()
-        snapshot = Snapshot.objects.create(repository=repository, commit=str(number) * 40)
-        snapshot.directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.rename(snapshot.directory)
-        bench.live = None
-        made.append(snapshot)
+        made.append(published(bench, repository, str(number) * 40))
     make_live(repository, made[1])
     return made
-
-
-def make_live(repository: Repository, snapshot: Snapshot) -> None:
-    repository.live_snapshot = snapshot
-    repository.save()
 
 
 def check(snapshot: Snapshot, changed: dict[str, str], **more: object) -> SourceCheck:

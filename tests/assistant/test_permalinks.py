@@ -15,7 +15,7 @@ from assistant.conversations import reask
 from assistant.errors import BadRequest
 from assistant.models import Answer, Conversation
 from indexer.models import Repository, Snapshot
-from tests.indexer.builds import SMALL, Bench, write_files
+from tests.indexer.builds import SMALL, Bench, make_live, published, write_files
 
 pytestmark = [pytest.mark.django_db, pytest.mark.event_log]
 
@@ -55,19 +55,9 @@ def snapshots(repository: Repository, tmp_path: Path, settings) -> list[Snapshot
                 bench.source, {"guards.py": f"import harbor\n\n\n{GUARDS}", "gates.py": GATES.replace("height", "level")}
             )
             (bench.source / "old.py").unlink()
-        directory = bench.build_without_vectors()
-        snapshot = Snapshot.objects.create(repository=repository, commit=str(number) * 40, ref="main")
-        snapshot.directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.rename(snapshot.directory)
-        bench.live = None
-        made.append(snapshot)
+        made.append(published(bench, repository, str(number) * 40, "main"))
     make_live(repository, made[0])
     return made
-
-
-def make_live(repository: Repository, snapshot: Snapshot) -> None:
-    repository.live_snapshot = snapshot
-    repository.save()
 
 
 def passage(number: int, path: str, text: str, start: int = 1) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from indexer.build import BuildRequest, Hooks, build_snapshot
 from indexer.errors import BuildCancelled
-from indexer.models import Repository
+from indexer.models import Repository, Snapshot
 from indexer.snapshot import SnapshotReader
 from indexer.types import BuildReport
 
@@ -100,6 +100,21 @@ def small_repository(folder: Path, settings: Any) -> Repository:
     settings.DATA_DIR = folder / "data"
     settings.PARSE_PROCESSES = 1
     return Repository.objects.create(name="small", source=str(write_files(folder / "source", SMALL)))
+
+
+def published(bench: Bench, repository: Repository, commit: str, ref: str = "") -> Snapshot:
+    """A snapshot of the source as it is now, without vectors, among the repository's others; no later build is based on it."""
+    directory = bench.build_without_vectors()
+    snapshot = Snapshot.objects.create(repository=repository, commit=commit, ref=ref)
+    snapshot.directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.rename(snapshot.directory)
+    bench.live = None
+    return snapshot
+
+
+def make_live(repository: Repository, snapshot: Snapshot) -> None:
+    repository.live_snapshot = snapshot
+    repository.save()
 
 
 def reading(files: Mapping[str, str | bytes]) -> Any:

@@ -18,9 +18,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from indexer.baselines import BUILT_IN
 from indexer.benchmark import write_rankings
-from indexer.comparison import Comparison, Options, baseline, compare, told
+from indexer.comparison import Comparison, Options, add_arguments, compare, told
 from indexer.errors import IndexerError
 from indexer.evaluation import BenchmarkRepository, read_dataset
 from indexer.management.command_line import BAD_USAGE
@@ -32,22 +31,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dataset", type=Path, help="the folder with repos.json and annotations/")
-        parser.add_argument("--sources", type=Path, required=True, help="the folder with one folder for each repository")
         parser.add_argument("--index", type=Path, help="where snapshots are kept (default: benchmark/ in the data folder)")
-        parser.add_argument(
-            "--scope", choices=("whole", "root"), default="whole", help="whole repositories, or only their main source folder"
-        )
-        parser.add_argument("--vectors", action="store_true", help="embed the sources and use the dense signal, which is slow")
-        parser.add_argument(
-            "--baseline",
-            type=baseline,
-            action="append",
-            default=[],
-            metavar="NAME|FILE",
-            help=f"what to compare with, repeatable: {', '.join(BUILT_IN)}, or a file of rankings",
-        )
         parser.add_argument("--output", type=Path, metavar="FILE", help="write our rankings, one line of JSON a question")
-        parser.add_argument("--report", type=Path, metavar="FILE.html", help="draw everything as one HTML file")
+        add_arguments(parser)
 
     def handle(self, *, dataset: Path, output: Path | None, report: Path | None, **options: Any) -> None:
         if "dense" in options["baseline"] and not options["vectors"]:
