@@ -6,6 +6,7 @@ A file of tests names what it needs with a mark: `integration` (real parts and p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,7 @@ import pytest
 from django.conf import settings
 
 from assistant.weights import DEMONSTRATION, fetch, network_sources
+from indexer.retriever import Retriever
 
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("sextant", deadline=None)
@@ -23,3 +25,10 @@ hypothesis.settings.load_profile("sextant")
 def demonstration_weights() -> Path:
     """The 98 MB model that protocol tests run with; its answers are unusable on purpose."""
     return fetch(DEMONSTRATION, settings.CACHE_DIR, sources=network_sources())
+
+
+@pytest.fixture(scope="module")
+def retriever() -> Iterator[Retriever]:
+    retriever = Retriever()
+    yield retriever
+    retriever.close()

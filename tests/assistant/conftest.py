@@ -17,6 +17,7 @@ from assistant.messages import Ask
 from assistant.models import Answer, Conversation
 from assistant.token_counter import forget_tokenizers
 from indexer.models import Repository, Snapshot
+from tests.fakes.openai_server import FakeModelServer
 
 
 @pytest.fixture
@@ -67,6 +68,13 @@ def fresh_channel_layer() -> Iterator[None]:
     """A layer keeps its connections for the event loop of one test."""
     yield
     channel_layers.backends.clear()
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[FakeModelServer]:
+    """A model server in a process of its own; what it says is whatever the last `set` told it."""
+    with FakeModelServer() as server:
+        yield server
 
 
 def in_database(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

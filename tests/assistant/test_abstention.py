@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -28,13 +27,6 @@ FILES = {
 }
 THERE = "Where is a voucher validated?"
 NOWHERE = "How are WebAuthn passkeys attested by the authenticator?"
-
-
-@pytest.fixture(scope="module")
-def retriever() -> Iterator[Retriever]:
-    retriever = Retriever()
-    yield retriever
-    retriever.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,19 +84,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("shop"), FILES)
     bench.build()
     return bench
-
-
-@pytest.fixture(scope="module")
-def retriever() -> Iterator[Retriever]:
-    retriever = Retriever()
-    yield retriever
-    retriever.close()
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[FakeModelServer]:
-    with FakeModelServer() as server:
-        yield server
 
 
 @pytest.fixture

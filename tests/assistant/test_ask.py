@@ -24,12 +24,6 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[FakeModelServer]:
-    with FakeModelServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def sextant(process: FakeModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """An installation with one small repository that is indexed, and one that isn't yet."""
     folder = tmp_path_factory.mktemp("ask")

@@ -7,7 +7,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import httpx
@@ -33,12 +33,6 @@ pytestmark = pytest.mark.integration
 QUESTION = [Message("user", "Where is the session signed?")]
 FAST = Timeouts(connect_s=2, first_token_s=0.5, gap_s=0.3, metadata_s=2)
 PATIENT = Timeouts(connect_s=2, first_token_s=20, gap_s=20, metadata_s=5)
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[FakeModelServer]:
-    with FakeModelServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -96,12 +95,6 @@ def test_on_a_laptop_one_answers_tokens_may_wait_while_the_prompt_of_another_is_
     settings.FIRST_TOKEN_TIMEOUT_S, settings.TOKEN_GAP_TIMEOUT_S = 300.0, 60.0
     assert timeouts_of(Endpoint("http://127.0.0.1:8011", embedded=True)).gap_s == 300.0
     assert timeouts_of(Endpoint("http://code:8000")).gap_s == 60.0
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[FakeModelServer]:
-    with FakeModelServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from indexer.callers import _LONGEST, MOST_CALLERS
-from indexer.retriever import Retriever
 
 from .builds import Bench
 
@@ -48,13 +47,6 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     return Bench(tmp_path_factory.mktemp("shop"), SHOP).build_without_vectors()
-
-
-@pytest.fixture
-def retriever():
-    made = Retriever()
-    yield made
-    made.close()
 
 
 def search(retriever, shop, question="price_of", **more):

@@ -10,7 +10,6 @@ from indexer.error_message import literal_words, written_in
 from indexer.errors import FilterError, PatternError
 from indexer.pattern import Pattern, matches, read_pattern
 from indexer.query import Pin, analyse
-from indexer.retriever import Retriever
 from indexer.types import Cited
 
 from .builds import Bench
@@ -81,13 +80,6 @@ def test_sign():
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     return Bench(tmp_path_factory.mktemp("app"), FILES).build_without_vectors()
-
-
-@pytest.fixture(scope="module")
-def retriever():
-    retriever = Retriever()
-    yield retriever
-    retriever.close()
 
 
 def paths(result) -> list[str]:

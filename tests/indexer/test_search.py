@@ -69,13 +69,6 @@ def shop(tmp_path_factory):
     return built(tmp_path_factory.mktemp("shop"), SHOP)
 
 
-@pytest.fixture
-def retriever():
-    retriever = Retriever()
-    yield retriever
-    retriever.close()
-
-
 def paths(result: SearchResult) -> list[str]:
     return list(dict.fromkeys(passage.path for passage in result.passages))
 
