@@ -13,7 +13,8 @@ import hypothesis
 import pytest
 from django.conf import settings
 
-from assistant.weights import DEMONSTRATION, fetch, network_sources
+from assistant.weights import DEMONSTRATION, fetch
+from assistant.weights_sources import network_sources
 from indexer.retriever import Retriever
 
 # A busy machine is no reason to fail.

@@ -19,8 +19,6 @@ from assistant.weights import (
     CODER,
     DEMONSTRATION,
     FetchProgress,
-    HubFile,
-    PackageParts,
     Weights,
     available_memory_bytes,
     choose,
@@ -28,6 +26,7 @@ from assistant.weights import (
     fetch,
     weights_path,
 )
+from assistant.weights_sources import HubFile, PackageParts
 from tests.fakes.downloads import Hub, PackageIndex
 from tests.processes import ROOT, free_port, wait_until
 

@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from assistant import model_server
 from assistant.errors import AssistantError
-from assistant.weights import available_memory_bytes, choose, network_sources
+from assistant.weights import available_memory_bytes, choose
+from assistant.weights_sources import network_sources
 
 
 class Command(BaseCommand):
