@@ -212,8 +212,10 @@ class EvidencePicker:
         first, second = sorted((better.evidence, other.evidence), key=lambda one: (one.start_line, one.end_line))
         between: list[str] = []
         if (gap := second.start_line - first.end_line - 1) > 0:
+            if gap > GAP_LINES or not self._widens:
+                return None
             known = known_lines([*better.passages, *other.passages], first.end_line + 1, second.start_line - 1)
-            if gap > GAP_LINES or known is None or not self._widens:
+            if known is None:
                 return None
             between = known
         above, below = first.text.split("\n"), second.text.split("\n")

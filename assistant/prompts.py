@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from assistant.catalogue import Family
 from assistant.chat import Message
@@ -174,13 +175,17 @@ def _without_mark(conversation: Sequence[Message], mark: str) -> list[Message]:
 def rendered_passage(evidence: Evidence, *, numbered: bool = True) -> str:
     """`[1] path:12-40 symbol`, then its lines. Without numbers each begins with a space: no line of a passage stands at the
     margin, where it could be taken for a fence or a heading."""
-    lines = [
-        f"{number if numbered else ''} {line}"
-        for number, line in enumerate(evidence.text.split("\n"), start=evidence.start_line)
-    ]
     head = f"[{evidence.number}] {evidence.path}:{evidence.start_line}-{evidence.end_line} {evidence.symbol}"
     # A path may hold line ends, and must not write lines of its own.
-    return neutralised("\n".join([" ".join(head.split()), *lines]))
+    return f"{neutralised(' '.join(head.split()))}\n{_rendered_lines(evidence.text, evidence.start_line if numbered else None)}"
+
+
+@lru_cache(maxsize=1024)  # packing renders a passage several times, with one number or another
+def _rendered_lines(text: str, first: int | None) -> str:
+    lines = text.split("\n")
+    if first is None:
+        return neutralised("\n".join([f" {line}" for line in lines]))
+    return neutralised("\n".join([f"{number} {line}" for number, line in enumerate(lines, start=first)]))
 
 
 # --- what must not reach a chat template ------------------------------------------------------------------------------------
