@@ -15,6 +15,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from ahocorasick_rs import AhoCorasick
+
 from indexer.types import Chunk, Definition, ParsedFile
 
 EMBEDDED_TEXT_CHARACTERS = 280
@@ -24,8 +26,8 @@ _BODY_LINES = 12
 _LINES_ABOVE = 6
 _RULE_CHARACTERS = 70
 _LONG_RULE = re.compile(r"([^\w\s])\1{2,}")
-# The same in ASCII, where the characters can be listed, and most texts are told to hold none in a quarter of the time.
-_RULE_IN_ASCII = re.compile(r"([\x00-\x08\x0e-\x1b!-/:-@\[-^`{-\x7f])\1\1")
+# What such a rule in ASCII holds, which is found in a tenth of the time.
+_RULES_IN_ASCII = AhoCorasick([3 * chr(sign) for sign in range(128) if _LONG_RULE.match(3 * chr(sign))])
 
 
 def embedded_texts(path: str, parsed: ParsedFile) -> list[str]:
@@ -58,9 +60,15 @@ def shortened(text: str) -> str:
 
 
 def _without_rules(text: str) -> str:
-    if text.isascii() and not _RULE_IN_ASCII.search(text):
-        return text
-    return _LONG_RULE.sub(r"\1", text)
+    if not text.isascii():
+        return _LONG_RULE.sub(r"\1", text)
+    parts: list[str] = []
+    end = 0
+    for _, start, _ in _RULES_IN_ASCII.find_matches_as_indexes(text):
+        if start >= end:  # and not in the rule before
+            parts.append(text[end : start + 1])
+            end = len(text) - len(text[start:].lstrip(text[start]))
+    return "".join([*parts, text[end:]]) if parts else text
 
 
 def card_text(path: str, parsed: ParsedFile) -> str:

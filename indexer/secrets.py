@@ -40,7 +40,7 @@ _REST = re.compile(r"[A-Za-z0-9_.\-+/=]*")
 
 # The password of a URL, and the value that is assigned to a name that sounds like a secret.
 _URL = re.compile(r"://([^\s:/@'\"<>]{0,100}):([^\s/@'\"<>]{6,200})@")
-_QUOTED = re.compile(r"""["'`]([A-Za-z0-9+/=_\-]{20,200})["'`]""")
+_QUOTED = re.compile(r'"([A-Za-z0-9+/=_\-]{20,200})"')
 _NAME_BEFORE = re.compile(
     r"(?:secret|token|passw(?:or)?d|passphrase|api_?key|access_?key|private_?key|auth_?key|credential)s?"
     r"[\w.\-\]\"']{0,20}\s{0,4}(?::=|=>|[:=])\s{0,4}$",
@@ -169,7 +169,8 @@ def _url_passwords(text: str) -> Iterator[tuple[int, int, str, int]]:
 
 
 def _assigned(text: str) -> Iterator[tuple[int, int, str, int]]:
-    for match in _QUOTED.finditer(text):
+    # An expression that begins with one of three characters takes five times as long to find as one that begins with one.
+    for match in _QUOTED.finditer(text.replace("'", '"').replace("`", '"')):
         value = match[1]
         before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
         name = _NAME_BEFORE.search(before)

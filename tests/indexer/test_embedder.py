@@ -1,14 +1,17 @@
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from indexer import embedder as embedder_module
 from indexer import minilm
-from indexer.embedded_texts import EMBEDDED_TEXT_CHARACTERS, embedded_texts
+from indexer.embedded_texts import EMBEDDED_TEXT_CHARACTERS, embedded_texts, shortened
 from indexer.embedder import MINILM_INT8, HashingEmbedder, MiniLMEmbedder, SentenceEmbedder, has_gpu, make_embedder
 from indexer.errors import EmbedderError
 from indexer.minilm import batches
@@ -176,3 +179,12 @@ def test_naming_the_cache_opens_no_model_that_is_there(tmp_path, monkeypatch):
     embedder = MiniLMEmbedder()
     assert embedder.cache_key == MINILM_INT8
     assert embedder._opened is None
+
+
+@given(
+    st.lists(st.builds(lambda sign, count: sign * count, st.sampled_from("-=#*/ab_~\x1f") | st.characters(), st.integers(1, 9)))
+)
+def test_a_rule_of_one_sign_counts_as_one_sign_in_any_script(runs):
+    text = "".join(runs)
+    expected = re.sub(r"([^\w\s])\1{2,}", r"\1", " ".join(text.split()))
+    assert shortened(text) == expected[:EMBEDDED_TEXT_CHARACTERS]
