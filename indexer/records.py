@@ -6,16 +6,18 @@ second core can help.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from isal import isal_zlib
 
 from indexer.embedded_texts import card_text, embedded_texts, text_hash
 from indexer.term_counts import FileTerms, count_terms
 from indexer.types import ParsedFile, Reference
 
-# Level 3 takes a quarter longer for 5 % less, level 6 two and a half times as long for 13 % less.
-_ZLIB_LEVEL = 1
+# ISA-L writes what zlib reads: as small as zlib's level 1 in a third of the time. Its own level 2 hardly saves anything; zlib's
+# level 6 takes eight times as long for 13 % less.
+_LEVEL = 1
 
 ChunkRow = tuple[int, int, str, str, str]
 DefinitionRow = tuple[str, str, str, int, int, int, str]
@@ -50,7 +52,7 @@ def record_of(path: str, parsed: ParsedFile) -> FileRecord:
         lines=parsed.text.count("\n") + (not parsed.text.endswith("\n")) if parsed.text else 0,
         header=parsed.header,
         note=parsed.note,
-        content=zlib.compress(parsed.text.encode(), _ZLIB_LEVEL),
+        content=isal_zlib.compress(parsed.text.encode(), _LEVEL),
         card=text_hash(card_text(path, parsed)),
         chunks=[(c.start_line, c.end_line, c.symbol, c.kind, each) for c, each in zip(parsed.chunks, hashes, strict=True)],
         definitions=[
