@@ -13,6 +13,7 @@ from functools import cache
 from statistics import fmean
 
 from assistant import route_wording as wording
+from assistant.language_terms import Terms, all_terms, language_terms, named_in
 from assistant.library_names import LIBRARIES, is_library_name
 from indexer.types import SearchResult
 
@@ -32,6 +33,7 @@ def features(question: str, found: SearchResult, repository: str, routes: Sequen
         **_wording(question, repository),
         **_findings(found),
         **_technologies(question, found, repository),
+        **_language_terms(question, found),
         **_names(question, found),
         **_conversation(question, found, routes),
     }
@@ -60,7 +62,6 @@ def _wording(question: str, repository: str) -> dict[str, float]:
     return {
         **{name: float(bool(pattern.search(prose))) for name, pattern in said.items()},
         "repository": float(bool(_name_of(repository).search(question))),
-        "constructs": min(2, len(wording.CONSTRUCTS.findall(prose))),
         "error": float(bool(wording.ERROR.search(question))),
         "system_error": float(bool(wording.SYSTEM_ERROR.search(question))),
         "pasted": float(_holds_code(question)),
@@ -134,6 +135,18 @@ def _technologies(question: str, found: SearchResult, repository: str) -> dict[s
         "tool": float(bool(tools)),
         "with_unknown": float(not missing.isdisjoint(map(str.lower, wording.WITH.findall(question)))),
         "unknown_tool": float(not missing.isdisjoint(re.findall(r"\w+", " ".join([*languages, *tools]).lower()))),
+    }
+
+
+def _language_terms(question: str, found: SearchResult) -> dict[str, float]:
+    """Keywords and constructs of the languages that the findings are in, and of any language."""
+    said, everywhere = named_in(question), all_terms()
+    here = [language_terms().get(language, Terms()) for language in {passage.language for passage in found.passages}]
+    return {
+        "keyword": float(any(not said.keywords.isdisjoint(terms.keywords) for terms in here)),
+        "construct": float(any(not said.constructs.isdisjoint(terms.constructs) for terms in here)),
+        "any_keyword": float(not said.keywords.isdisjoint(everywhere.keywords)),
+        "any_construct": float(not said.constructs.isdisjoint(everywhere.constructs)),
     }
 
 

@@ -30,8 +30,8 @@ MACHINE = Path(__file__).with_name("route_machine.npz")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """names: the features, n of them. mean and scale: (n,), which make them numbers that compare. centre: (384,) the mean
-    states, axes: (a, 384) in which directions states differ most, as long as that counts. support: (s, n + a) places of
+    """names: the features, n of them. mean and scale: (n,), which make them numbers that compare. centre: (768,) the mean
+    states, axes: (a, 768) in which directions states differ most, as long as that counts. support: (s, n + a) places of
     questions, weights: (s,) theirs. slope and offset: of the logistic curve."""
 
     names: tuple[str, ...]
@@ -103,7 +103,7 @@ def write_machine(machine: Machine, path: Path) -> None:
 
 
 def states_of(question: str) -> NDArray[np.float32] | None:
-    """(384,) what the lower layers make of it, or None where they can't be run, or not yet: the model is converted when
+    """(768,) what the lower layers make of it, or None where they can't be run, or not yet: the model is converted when
     something is embedded for the first time."""
     from indexer.minilm import is_made
 

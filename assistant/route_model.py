@@ -38,7 +38,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("notion", "works", "loose_notion"), ("", "asks what something is in general")),
     **dict.fromkeys(("generally", "advice"), ("", "asks for general knowledge")),
     **dict.fromkeys(("difference", "loose_difference"), ("", "compares things")),
-    "constructs": ("", "asks about a language"),
+    **dict.fromkeys(("keyword", "construct", "any_keyword", "any_construct"), ("", "asks about a language")),
     "talk": ("", "small talk"),
     **dict.fromkeys(
         (

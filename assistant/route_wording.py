@@ -160,30 +160,6 @@ CODE = re.compile(
 CODE_NAME = re.compile(
     r"\b(?:[A-Za-z]\w*(?:::|\.))*(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*|\w+\(\))|(?<=`)[A-Za-z_]\w*(?=`)"
 )
-# What languages call their own constructs.
-CONSTRUCTS = _any(
-    r"\b(?:closures?|lambdas?|generics?|generators?|iterators?|coroutines?|goroutines?|decorators?|comprehensions?"
-    r"|metaclass(?:es)?|context managers?|dunder|type hints?|duck typing|dataclass(?:es)?|f-strings?"
-    r"|global interpreter lock|gil|asyncio|async/await|async def|await|promises?|microtasks?|hoisting|prototypes?"
-    r"|arrow functions?|destructuring|spread operator|optional chaining"
-    r"|(?:conditional|mapped|utility|union|dependent|algebraic|associated) types?|discriminated unions?|enums?|tuples?"
-    r"|interfaces?|abstract class(?:es)?|inheritance|polymorphism|overload(?:ing|ed)?|overrid(?:e|ing|den)|mixins?"
-    r"|traits?|lifetimes?|borrow(?:ing|ed)?(?: checker)?|ownership|trait objects?|macros?|smart pointers?|unique_ptr"
-    r"|shared_ptr|rvalues?|lvalues?|move (?:semantics|constructors?)|copy constructors?|destructors?|virtual functions?"
-    r"|vtables?|constexpr|sfinae|raii|undefined behaviou?r|preprocessor|volatile|malloc|calloc|structs?|unions?"
-    r"|bitfields?|(?:function|void|null|dangling|raw) pointers?|pointer arithmetic|pointer receivers?|slices?|defer"
-    r"|channels?|type (?:erasure|inference|class(?:es)?|parameters?|aliases|system|assertions?|bounds?)"
-    r"|checked exceptions?|garbage collect\w+|autoboxing|hashcode|sealed|streams? api|synchronized|transient|static"
-    r"|extension (?:functions?|methods?)|companion objects?|data class(?:es)?|suspend(?:ing)? functions?"
-    r"|inline functions?|reified|delegat(?:es|ion)|by lazy|implicits?|case class(?:es)?|for comprehensions?"
-    r"|pattern match(?:ing)?|monads?|functors?|applicatives?|currying|curried|lazy evaluation|laziness|foldl|foldr"
-    r"|monad transformers?|where clause|deriving|genserver|pipe operator|keyword lists?|metatables?|ipairs|upvalues?"
-    r"|comptime|error unions?|optionals?|actors?|unowned|linq|iqueryable|ienumerable|nullable reference types?"
-    r"|configureawait|yield|procs?|method_missing|list comprehensions?|word splitting|here ?docs?|here documents?"
-    r"|subshells?|process substitution|command substitution|globbing|single and double quotes|positional parameters?"
-    r"|set -e|pipefail|shebang|\*args|\*\*kwargs|foreach|for loop|while loop|ternary|variadic|header files?|namespaces?"
-    r"|static(?:ally)? typ\w+|standard library)\b"
-)
 LANGUAGES = _any(
     r"\b(?:python|java|javascript|typescript|golang|rust|ruby|php|swift|kotlin|scala|haskell|elixir|erlang|lua|zig|bash|perl"
     r"|julia|dart|clojure|ocaml|fortran|cobol|matlab|powershell|sql|html|css|latex|assembly|node(?:\.?js)?|jvm|\.net|awk|sed"

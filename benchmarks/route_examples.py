@@ -42,7 +42,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question, what its search found, its features, and what MiniLM's lower layers make of it, (384,)."""
+    """A question, what its search found, its features, and what MiniLM's lower layers make of it, (768,)."""
 
     question: Question
     found: SearchResult

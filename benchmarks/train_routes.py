@@ -9,8 +9,8 @@ are embedded that aren't yet. Both are convex: no seed matters.
 The figures are leave-one-repository-out: scale, phrases and weights that judge a repository's questions have seen none of them;
 only the two numbers of the machine's calibration are learned from what was decided of all. They stand beside the shares that
 simpler ways reach: always the code, and the share of words that occur. Of each lot of questions it is told, too, how it
-is judged by what the lots before it teach: how weights do with people who ask in a way that they haven't met. --switches adds
-what `manage.py export_route_switches` wrote, as training examples only.
+is judged by what the lots before it teach, repositories held out in eight groups: how weights do with people who ask in a way
+that they haven't met. --switches adds what `manage.py export_route_switches` wrote, as training examples only.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ C = 0.07
 MACHINE_C = 2.0
 # How much more a question's states weigh in a distance than all its features together, and along how many axes they are kept.
 STATES_SCALE = 1.5
-AXES = 128
+AXES = 160
 PHRASE_SCALE = 1.5
 LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 10, 7
 LEAST_QUESTIONS_OF_A_PHRASE = 5
 BINS = 5
+# The repositories are held out in so many groups where lots are judged by earlier ones.
+GROUPS = 8
 
 
 # --- learning -----------------------------------------------------------------------------------------------------------------
@@ -155,14 +157,17 @@ def by_machine(machine: Machine) -> Judge:
 
 
 def held_out_logits(
-    every: Sequence[Example], learn: Callable[[list[Example]], Judge], known: Sequence[Example]
+    every: Sequence[Example], learn: Callable[[list[Example]], Judge], known: Sequence[Example], groups: int | None = None
 ) -> NDArray[np.float64]:
-    """What is decided of each question by weights that learned from what is known of other repositories."""
+    """What is decided of each question by weights that learned from what is known of other repositories. groups: in how many
+    the repositories are held out; None for one by one."""
     logits = np.zeros(len(every))
-    for repository in {example.question.repository for example in every}:
-        decide = learn(judged(one for one in known if one.question.repository != repository))
+    repositories = sorted({example.question.repository for example in every})
+    for group in range(groups or len(repositories)):
+        held_out = set(repositories[group :: groups or len(repositories)])
+        decide = learn(judged(one for one in known if one.question.repository not in held_out))
         for place, example in enumerate(every):
-            if example.question.repository == repository:
+            if example.question.repository in held_out:
                 logits[place] = decide(example)
     return logits
 
@@ -212,7 +217,7 @@ def report_lots(every: Sequence[Example], chances: NDArray[np.float64]) -> None:
         hard = np.array([example.question.hard for example in asked])
         shares = [right[inside].mean(), right[inside][hard].mean()]
         if earlier:
-            logits = held_out_logits(asked, lambda learned: by_machine(fit_machine(learned)), earlier)
+            logits = held_out_logits(asked, lambda learned: by_machine(fit_machine(learned)), earlier, GROUPS)
             good = (chances_of(asked, logits) >= IS_CODE) == _labels(asked)
             shares += [good.mean(), good[hard].mean()]
         told = "".join(f"{share:{width}.3f}" for share, width in zip(shares, (8, 8, 17, 8), strict=False))
@@ -256,12 +261,12 @@ def main() -> None:
     chances = chances_of(every, machine.slope * logits + machine.offset)
     report("states", every, chances)
     report_details(every, chances)
-    report_lots(every, chances)
     if options.write:
         WEIGHTS.write_text(as_json(fit_mix(judged(known_by_words))), encoding="utf-8")
         write_machine(machine, MACHINE)
         print(f"\nwritten to {WEIGHTS} and {MACHINE}")
         report_speed(every)
+    report_lots(every, chances)
 
 
 def _options() -> argparse.Namespace:

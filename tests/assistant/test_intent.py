@@ -206,7 +206,7 @@ def test_the_lower_layers_read_no_more_of_a_long_question_than_its_beginning() -
     assert long is not None
     assert longer is not None
     assert other is not None
-    assert long.shape == (384,)
+    assert long.shape == (768,)
     assert np.array_equal(long, longer)
     assert not np.allclose(long, other)
 
