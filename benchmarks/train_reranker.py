@@ -52,7 +52,9 @@ L2 = 0.01
 PLAIN_QUESTIONS = Path(__file__).with_name("plain_questions")
 PLAIN_WEIGHT = 0.25
 # What may only speak for a file, and what only against it.
-_FOR = frozenset(("body", "coverage", "card", "name_in_query", "query_in_path", "definition", "dense", "test_asked"))
+_FOR = frozenset(
+    ("body", "coverage", "card", "name_in_query", "query_in_path", "folder_in_query", "definition", "dense", "test_asked")
+)
 _AGAINST = frozenset(("test", "documentation", "example", "prose"))
 _SECONDARY_SHARE = 0.5
 _MOST_STEPS = 100

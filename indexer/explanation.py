@@ -32,7 +32,7 @@ class Group:
 GROUPS = (
     Group("words in the text", ("body", "coverage")),
     Group("words on the file card", ("card",)),
-    Group("names and paths", ("name_in_query", "query_in_path")),
+    Group("names and paths", ("name_in_query", "query_in_path", "folder_in_query")),
     Group("definitions", ("definition",)),
     Group("vectors", ("dense",)),
     Group("use by other code", ("used", "uses", "passed_on", "referred")),
@@ -48,6 +48,7 @@ ADVANTAGES = {
     "card": "more words of the question on its card",
     "name_in_query": "the question says more of its name",
     "query_in_path": "its path says more of the question",
+    "folder_in_query": "the question says more of its folder's name",
     "definition": "defines a name that the question mentions",
     "dense": "nearer in meaning",
     "test": "isn't a test",

@@ -19,6 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,7 @@ import numpy as np
 from indexer.file_traits import traits_of
 from indexer.file_uses import FileUses, folder_numbers
 from indexer.term_counts import term_hash
+from indexer.tokens import word_stems
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,6 +107,11 @@ def _shares(folders: Sequence[str], tests: Sequence[bool], referred: Sequence[fl
     return [weights.get(folder, 0.0) / most for folder in folders]
 
 
+@lru_cache(maxsize=20_000)
+def _stems_of_folder(name: str) -> tuple[str, ...]:
+    return tuple(sorted(set(word_stems(name))))
+
+
 def _top_folder(path: str) -> str:
     return path.partition("/")[0] if "/" in path else ""
 
@@ -168,6 +175,12 @@ class FileTable:
     def size(self) -> int:
         """How many files there are."""
         return len(self.files) - 1
+
+    def stems_of(self, folders: Sequence[str]) -> Rows:
+        """The stems of the names of folders that are here, by the place of each among those asked for."""
+        numbers = {name: [bisect_left(self._stems, stem) for stem in _stems_of_folder(name)] for name in set(folders)}
+        places = [place for place, name in enumerate(folders) for _ in numbers[name]]
+        return Rows(np.array(places, np.intp), np.array([number for name in folders for number in numbers[name]], np.intp))
 
     def meant_by(self, words: Iterable[str]) -> Meant:
         """Which stems of paths are the same word as one of these stems."""

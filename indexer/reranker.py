@@ -40,6 +40,7 @@ FEATURES = (
     "card",  # BM25 of the file card
     "name_in_query",  # how much of the file's name the query says
     "query_in_path",  # how much of the query the whole path says
+    "folder_in_query",  # how much of its own folder's name the query says
     "definition",  # it defines a name that the query mentions
     "dense",  # how near its nearest chunk and its card are, for as much of the query as no path and no definition says
     "test",
@@ -56,7 +57,8 @@ FEATURES = (
     "lines",
 )
 
-# Added to the rarity of a file's name: one that is a common word here, such as the project's own, tells little when it is said.
+# Added to the rarity of a file's or folder's name: one that is a common word here, such as the project's own, tells little when
+# it is said.
 _COMMON_NAME = 0.5
 # Of the candidates' cards: what lies farther than the fifth that lies farthest is just far.
 _FAR_CARDS = 0.2
@@ -82,8 +84,11 @@ class Evidence:
     dense_card: NDArray[np.float64]
 
 
-def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Mapping[str, float]) -> NDArray[np.float64]:
-    """The FEATURES of each file, relative to the others: (n, len(FEATURES)). rarity: of the query's stems."""
+def file_features(
+    query: Query, evidence: Evidence, table: FileTable, rarity: Mapping[str, float], folders: Sequence[str]
+) -> NDArray[np.float64]:
+    """The FEATURES of each file, relative to the others: (n, len(FEATURES)). rarity: of the query's stems; folders: the name of
+    each file's own folder."""
     ids, files = evidence.ids, table.files[evidence.ids]
     meant = table.meant_by(query.stems)
     worth = np.array([weight * rarity[stem] for stem, weight in query.stems.items()])
@@ -93,6 +98,7 @@ def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Ma
         "card": evidence.card / _most(evidence.card),
         "name_in_query": _share_that_is_said(table.names.rows(ids), len(ids), meant, table.rarity),
         "query_in_path": _share_of_what_is_asked(table.places.rows(ids), len(ids), meant, worth),
+        "folder_in_query": _share_that_is_said(table.stems_of(folders), len(ids), meant, table.rarity),
         "definition": evidence.definition,
         "dense": (_nearness(evidence.dense) + _nearness(evidence.dense_card, _FAR_CARDS)) / 2,
         "test": files["test"],
@@ -115,7 +121,7 @@ def file_features(query: Query, evidence: Evidence, table: FileTable, rarity: Ma
 
 
 def _share_that_is_said(stems: Rows, files: int, meant: Meant, rarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of each file's stems, by rarity, that the query says."""
+    """The share of each name's stems, by rarity, that the query says."""
     worth = rarity[stems.values]
     held, _ = meant.among(stems.values)
     total = np.bincount(stems.places, worth, minlength=files)

@@ -11,6 +11,7 @@ Each leaves a step that tells what it found and how long that took.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -172,12 +173,18 @@ class Search:
         table = self._index.table
         evidence = evidence_of(findings, table.size, filter(self._scope.holds, self._cited), self._signals.near)
         rarity = {stem: self._index.rarity(self._frequencies.get(stem, 0)) for stem in self._query.stems}
-        features = file_features(self._query, evidence, table, rarity)
+        features = file_features(self._query, evidence, table, rarity, self._folders_of(evidence.ids))
         weights = self._weights(dense=len(findings.dense) > 0)
         likely = chances(self._scores(findings, evidence.ids, features, weights))
         # Of equals the first by its path: files are numbered by their paths.
         order = np.argsort(-likely, kind="stable")
         return Ranking(evidence.ids[order], features[order], likely[order], weights)
+
+    def _folders_of(self, ids: NDArray[np.int64]) -> list[str]:
+        """The name of the folder that each of these files lies in, "" for the root. ids: ascending."""
+        query = "SELECT path FROM files WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        paths = self._reader.connection.execute(query, (json.dumps(ids.tolist()),))
+        return [path.rpartition("/")[0].rpartition("/")[2] for (path,) in paths]
 
     def _signs(self, findings: Findings, ranking: Ranking) -> tuple[float, ...]:
         rarity = {stem: self._index.rarity(self._frequencies.get(stem, 0)) for stem in self._query.stems}

@@ -23,7 +23,8 @@ from indexer.query import PathHint, Query
 from indexer.scope import Scope
 from indexer.search_steps import Steps, counted, listed
 from indexer.snapshot import SnapshotReader
-from indexer.symbols import DefinitionHit, definitions_of
+from indexer.symbols import DefinitionHit, definitions_of, imports_of, likeliest_first
+from indexer.tokens import word_stems
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ _USING_CHUNKS = 20
 # A card's stem counts four times, its folders twice.
 _CARD_WEIGHTS = (4.0, 2.0, 1.0, 1.0)
 _STEM_WEIGHTS = (1.0, 0.0, 0.0, 0.0)
-# Terms in more chunks than this share have no say in BM25.
+# Terms in more chunks than this share have no say in BM25, and vectors are not asked for them.
 _TOO_COMMON = 0.5
 # The rarest terms of a long text say what it is about.
 _MOST_TERMS = 48
@@ -84,6 +85,7 @@ class Signals:
         self._reader, self._query, self._scope, self._steps = reader, query, scope, steps
         self._db, self._index = reader.connection, reader.lexical
         self._nearest, self._frequencies = nearest, frequencies
+        self._gist = self._gist_of(query)
         # What the vectors said, once they were asked.
         self.near: Near | None = None
 
@@ -156,10 +158,19 @@ class Signals:
     def _definitions(self) -> list[DefinitionHit]:
         with self._steps.timed("Symbols") as tell:
             hits = definitions_of(self._db, self._query.names, self._scope.holds)
-            if hits:
-                names = dict.fromkeys(hit.name for hit in hits)
-                tell(f"{counted(len(hits), 'definition')} of {listed(names)}")
-        return hits
+            passed = self._passed_on()
+            if hits or passed:
+                names = dict.fromkeys(hit.name for hit in (*hits, *passed))
+                also = f", passed on by {counted(len(passed), 'file')}" if passed else ""
+                tell(f"{counted(len(hits), 'definition')} of {listed(names)}{also}")
+        return likeliest_first((*hits, *passed))
+
+    def _passed_on(self) -> list[DefinitionHit]:
+        hits = [hit for hit in imports_of(self._db, self._query.names) if self._scope.holds(hit.file_id)]
+        if not hits:
+            return []
+        passing = self._index.table.passed_on.rows(np.array([hit.file_id for hit in hits]))
+        return [hits[place] for place in dict.fromkeys(passing.places.tolist())]
 
     def _paths(self) -> dict[int, int]:
         named = {}
@@ -177,7 +188,7 @@ class Signals:
     # --- meaning ------------------------------------------------------------------------------------------------------
 
     def _dense(self) -> Hits:
-        if self._nearest is None or self._scope.is_empty or self._query.is_overview or not self._query.gist.strip():
+        if self._nearest is None or self._scope.is_empty or self._query.is_overview or not self._gist.strip():
             return Hits.none()
         with self._steps.timed("Dense") as tell:
             try:
@@ -199,11 +210,19 @@ class Signals:
         chunks, files = self._scope.chunks(self._db), self._scope.files
         wanted = _DENSE_CHUNKS
         while True:
-            near = nearest(self._query.gist, wanted, chunks, files)
+            near = nearest(self._gist, wanted, chunks, files)
             hits = self._dense_hits(near)
             if len(hits) == _DENSE_CHUNKS or max(len(near.chunks), len(near.files)) < wanted or wanted >= self._index.size:
                 return hits, near
             wanted = min(wanted * 8, self._index.size)
+
+    def _gist_of(self, query: Query) -> str:
+        """What vectors are asked for: the question without words that most chunks hold, such as the project's own name, unless
+        it says no others."""
+        common = {stem for stem in query.stems if self._frequencies.get(stem, 0) >= _TOO_COMMON * self._index.size}
+        if not common or len(common) == len(query.stems):
+            return query.gist
+        return " ".join(word for word in query.gist.split() if not (stems := word_stems(word)) or not common.issuperset(stems))
 
     def _dense_hits(self, near: Near) -> Hits:
         """The near chunks in the scope, and for a file that is only known by its card its first chunk."""

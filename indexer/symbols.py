@@ -2,13 +2,15 @@
 
 A name is looked up by its letters and digits alone, so `http_client` finds `HTTPClient`; the spelling decides between several.
 Among the definitions of one name a type counts more than a function, and a function more than a field: who asks for
-`Session` wants the class, not the attribute.
+`Session` wants the class, not the attribute. A file that passes a name on (`pub use session::Session`) counts nearly as one
+that defines it: that is where others are to take it from.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -30,6 +32,7 @@ KIND_WEIGHTS = {
     "constructor": 0.4,
     "test": 0.2,
 }
+_PASSED_ON = 0.7
 _OTHER_SPELLING = 0.6
 _OTHER_QUALIFIER = 0.3
 
@@ -60,8 +63,22 @@ def definitions_of(
     db: sqlite3.Connection, names: Sequence[Name], holds: Callable[[int], bool] = lambda _: True
 ) -> list[DefinitionHit]:
     """The definitions of the names in the files that count, the likeliest first. holds: whether a file counts."""
-    hits = [hit for name in names for hit in _definitions_of(db, name, holds)]
+    return likeliest_first(hit for name in names for hit in _definitions_of(db, name, holds))
+
+
+def likeliest_first(hits: Iterable[DefinitionHit]) -> list[DefinitionHit]:
     return sorted(hits, key=lambda hit: (-hit.weight, hit.file_id, hit.line))
+
+
+def imports_of(db: sqlite3.Connection, names: Sequence[Name]) -> list[DefinitionHit]:
+    """Where names that are defined here, in this spelling, are imported, each file once: what they weigh in a file that passes
+    them on (indexer.file_uses)."""
+    weights = {name.text: name.weight * _PASSED_ON for name in reversed(names)}
+    query = """
+        SELECT file_id, name, min(line) FROM refs WHERE kind = 'import' AND name IN (SELECT value FROM json_each(?))
+        AND EXISTS (SELECT 1 FROM definitions WHERE definitions.name = refs.name) GROUP BY name, file_id"""
+    rows = db.execute(query, (json.dumps(list(weights)),)) if names else ()
+    return [DefinitionHit(file_id, name, line, weights[name]) for file_id, name, line in rows]
 
 
 def _definitions_of(db: sqlite3.Connection, name: Name, holds: Callable[[int], bool]) -> list[DefinitionHit]:

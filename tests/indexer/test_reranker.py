@@ -53,7 +53,8 @@ def features(query: str, *files: File, rarities: Sequence[float] = ()) -> list[d
     read = analyse(query)
     columns = [np.array([getattr(file, name) for file in files]) for name in (field.name for field in fields(Evidence)[1:])]
     evidence = Evidence(np.arange(1, len(files) + 1), *columns)
-    rows = file_features(read, evidence, table_of(files, rarities), dict.fromkeys(read.stems, 1.0))
+    folders = [file.path.rpartition("/")[0].rpartition("/")[2] for file in files]
+    rows = file_features(read, evidence, table_of(files, rarities), dict.fromkeys(read.stems, 1.0), folders)
     return [dict(zip(FEATURES, row, strict=True)) for row in rows.tolist()]
 
 
@@ -85,6 +86,14 @@ def test_a_file_that_stands_for_its_folder_goes_by_the_folders_name():
 def test_the_whole_path_counts_by_how_much_of_the_query_it_says():
     in_folder, nowhere = features("session cookies", at("session/cookies/store.py"), at("router.py"))
     assert (in_folder["query_in_path"], nowhere["query_in_path"]) == (1.0, 0.0)
+
+
+def test_its_own_folder_counts_by_how_much_of_that_folders_name_the_query_says():
+    own, part, above, root = features(
+        "read tables", at("readers/latex.py"), at("reader_errors/latex.py"), at("readers/latex/math.py"), at("readers.py")
+    )
+    assert (own["folder_in_query"], part["folder_in_query"]) == pytest.approx((1 / 1.5, 1 / 2.5))
+    assert above["folder_in_query"] == root["folder_in_query"] == 0.0
 
 
 def test_a_doer_and_what_it_does_are_one_word():

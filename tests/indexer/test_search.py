@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from indexer.embedder import HashingEmbedder
 from indexer.errors import EmbedderError, PatternError, SnapshotError
 from indexer.retriever import _OPEN_SNAPSHOTS, Retriever
 from indexer.types import SearchResult
@@ -145,6 +146,25 @@ def test_of_a_file_what_it_does_comes_before_what_it_imports(retriever, tmp_path
     snapshot = built(tmp_path, {"environment.py": imports + "\n\n" + code})
     first, second, *_ = retriever.search(snapshot, "template cache").passages
     assert ("def store" in first.text, first.start_line > 1, second.start_line) == (True, True, 1)
+
+
+def test_a_file_that_passes_a_name_on_comes_with_its_definition_and_one_that_only_imports_it_does_not(retriever, tmp_path):
+    files = {
+        "core/session.py": "class Session:\n    pass\n",
+        "core/pool.py": "class Pool:\n    pass\n",
+        "api/__init__.py": "from core.pool import Pool\nfrom core.session import Session\n",
+        "app.py": "from core.session import Session\n\n\ndef run():\n    return Session()\n\n\ndef stop():\n    return None\n",
+    }
+    result = retriever.search(built(tmp_path, files), "Session")
+    by_name = {place.path for place in result.passages if "symbol" in {origin.signal for origin in place.origins}}
+    assert by_name == {"core/session.py", "api/__init__.py"}
+    assert paths(result)[0] == "core/session.py"
+    assert "1 definition of Session, passed on by 1 file" in [step.detail for step in result.steps]
+
+
+def test_passing_on_what_others_than_this_repository_define_defines_nothing(retriever, tmp_path):
+    files = {"core.py": "class Session:\n    pass\n", "api.py": "from tower import Layer\nfrom core import Session\n"}
+    assert retriever.search(built(tmp_path, files), "Layer").symbols == ()
 
 
 def test_a_path_in_the_question_comes_first(retriever, shop):
@@ -283,6 +303,28 @@ class NoModel:
 
     def encode_query(self, text):
         raise EmbedderError("The embedding model can't be loaded.")
+
+
+class Listening(HashingEmbedder):
+    """Remembers what it was asked for."""
+
+    asked: str
+
+    def encode_query(self, text):
+        self.asked = text
+        return super().encode_query(text)
+
+
+@pytest.mark.integration
+def test_vectors_are_not_asked_for_what_most_chunks_say_unless_nothing_else_is_said(tmp_path):
+    bench = Bench(tmp_path, {f"shop/{name}.py": f"def {name}():\n    return 1\n" for name in ("refund", "charge", "order")})
+    bench.build()
+    embedder = Listening()
+    retriever = Retriever(embedder, device="cpu")
+    for question, asked in (("how does shop refund?", "how does refund?"), ("what is shop?", "what is shop?")):
+        retriever.search(bench.live, question)
+        assert embedder.asked == asked
+    retriever.close()
 
 
 @pytest.mark.integration
