@@ -34,7 +34,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from indexer import languages, parser, records
+from indexer import languages, parser, records, term_counts
 from indexer.syntax import read_syntax
 from indexer.types import ParsedFile, Skipped
 
@@ -198,6 +198,7 @@ class _Server:
         self.asked = asked
         self.started: dict[int, int] = {}  # process ids
         self._to_compile: list[str] = []
+        self._to_read = list(Path(__file__).parent.glob("*.py"))
         self._buffer = b""
         self._descriptors: list[int] = []
 
@@ -214,9 +215,12 @@ class _Server:
                 self._handle(json.loads(message))
 
     def _wait(self) -> bool:
-        """Wait for the next message; until it comes, compile what may be wanted."""
-        while self._to_compile and not select.select([self.asked], [], [], 0)[0]:
-            _compile(self._to_compile.pop(0))
+        """Wait for the next message; until it comes, compile what may be wanted, and meet the words of some code: our own."""
+        while (self._to_compile or self._to_read) and not select.select([self.asked], [], [], 0)[0]:
+            if self._to_compile:
+                _compile(self._to_compile.pop(0))
+            else:
+                term_counts.meet_words(self._to_read.pop().read_text(encoding="utf-8"))
         return True
 
     def _handle(self, message: dict[str, Any]) -> None:

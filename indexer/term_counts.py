@@ -117,6 +117,13 @@ class _Words(dict[str | bytes, Sequence[bytes]]):
 _digests_of = _Words().__getitem__
 
 
+def meet_words(text: str) -> None:
+    """Have the terms of these words ready. A process that reads a small repository spends a twentieth of its time on words that
+    it meets for the first time, a quarter of which are in any code."""
+    for word in set(text.encode().translate(_WORDS_OF_ASCII).split()):
+        _digests_of(word)
+
+
 def count_terms(path: str, parsed: ParsedFile) -> FileTerms:
     """The terms of each chunk, in its text and its place (symbol path, file name and path), and those of the file's card."""
     own = [*_digests(stem_of(path))]
