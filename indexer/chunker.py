@@ -20,7 +20,7 @@ from typing import NamedTuple
 from indexer.syntax import Block
 from indexer.types import Chunk
 
-CHUNKER_VERSION = 3
+CHUNKER_VERSION = 4
 """Part of every manifest: a snapshot of another version is read again from its sources. Raise it whenever output changes."""
 
 MAX_CHARACTERS = 1500

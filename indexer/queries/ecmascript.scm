@@ -11,7 +11,8 @@
   (#not-match? @definition.variable "^[^=]*=\\s*(await\\s+)?(require|import)\\b"))
 (program (variable_declaration (variable_declarator name: (identifier) @name) @definition.variable)
   (#not-match? @definition.variable "^[^=]*=\\s*(await\\s+)?(require|import)\\b"))
-(program (export_statement (lexical_declaration (variable_declarator name: (identifier) @name) @definition.variable)))
+(export_statement (lexical_declaration (variable_declarator name: (identifier) @name) @definition.variable))
+(return_statement (function_expression name: (identifier) @name) @definition.function)
 
 ; exports.foo = function, this.foo = function, then any a.b.c = function
 (assignment_expression

@@ -229,3 +229,15 @@ def test_code_with_errors_still_gives_what_surrounds_them():
     text = "def before():\n    pass\n\nclass Broken(\n\ndef after():\n    return 1\n"
     assert "function before" in names("a.py", text)
     assert "function after" in names("a.py", text)
+
+
+def test_what_a_javascript_file_exports_and_the_function_that_a_factory_returns_are_defined():
+    factory = "export function middleware(options) {\n  return function serveStatic(request) {\n    return options\n  }\n}\n"
+    assert names("static.js", factory) == ["function middleware", "function middleware.serveStatic"]
+    # An interface that tree-sitter can't read to its end holds all that follows.
+    unclosed = "export interface Creators<S> {\n\nexport const createSlice = buildCreateSlice()\n"
+    assert "variable Creators.createSlice" in names("slice.ts", unclosed)
+    assert names("settings.ts", "export namespace Limits {\n  export const most = 3\n}\n") == [
+        "namespace Limits",
+        "variable Limits.most",
+    ]
