@@ -43,6 +43,7 @@ def features(question: str, found: SearchResult, repository: str, routes: Sequen
 def _wording(question: str, repository: str) -> dict[str, float]:
     prose = prose_of(question)
     words = re.findall(r"\w+", prose)
+    is_question = bool(wording.ASKING.search(prose))
     said = {
         "here": wording.HERE,
         "where": wording.WHERE,
@@ -68,8 +69,8 @@ def _wording(question: str, repository: str) -> dict[str, float]:
         "code": min(3, len(wording.CODE.findall(question))),
         "lines": math.log1p(question.strip().count("\n")),
         "asks": float("?" in prose or "？" in prose),
-        "wish": float(not wording.ASKING.search(prose)),
-        "keywords": float(0 < len(words) <= 4 and not re.search(r"[?？!]", question)),
+        "wish": float(not is_question),
+        "keywords": float(0 < len(words) <= 4 and not is_question and not re.search(r"[?？!]", question)),
     }
 
 
@@ -152,10 +153,11 @@ def _language_terms(question: str, found: SearchResult) -> dict[str, float]:
 
 def _names(question: str, found: SearchResult) -> dict[str, float]:
     """Names that are written as only code writes them: defined here, occurring here, or unknown here."""
-    written = {re.split(r"::|\.", name.removesuffix("()"))[-1].lower() for name in wording.CODE_NAME.findall(question)}
+    written = {re.split(r"::|\.|^--", name.removesuffix("()"))[-1].lower() for name in wording.CODE_NAME.findall(question)}
     defined = {symbol.lower() for symbol in found.symbols}
     library = {name for name in _library_names(question) if name.lower() not in defined}
-    known = written & ({word.lower() for word in found.matched_terms} | defined)
+    there = {word.lower() for word in found.matched_terms} | defined
+    known = {name for name in written if there.issuperset(name.split("-"))}
     return {
         "code_names": min(3, len(written)),
         "names_defined": min(3, len(written & defined)),

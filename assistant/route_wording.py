@@ -156,9 +156,10 @@ CODE = re.compile(
     r"`[^`\n]+`|\w\(\w*\)|\b\w+_\w+\b|\b[a-z]+[A-Z]\w*|\b[A-Z][a-z]+[A-Z]\w*|\w(?:\.|::|->)[a-z_]\w*\(?|[{};]\s*$|--?\w[\w-]+=",
     re.MULTILINE,
 )
-# A name as only code writes it.
+# A name as only code writes it, or an option of a command line.
 CODE_NAME = re.compile(
     r"\b(?:[A-Za-z]\w*(?:::|\.))*(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*|\w+\(\))|(?<=`)[A-Za-z_]\w*(?=`)"
+    r"|(?<![^\s`'\"(])--[a-z][a-z-]+"
 )
 LANGUAGES = _any(
     r"\b(?:python|java|javascript|typescript|golang|rust|ruby|php|swift|kotlin|scala|haskell|elixir|erlang|lua|zig|bash|perl"

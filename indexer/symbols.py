@@ -125,5 +125,6 @@ def called(db: sqlite3.Connection, words: Sequence[str], holds: Callable[[int], 
 
 
 def _number(word: str) -> set[str]:
-    """A word, and without the s of a plural."""
-    return {word, word.removesuffix("s")} - {""}
+    """A word, and what it is the plural of: "queries" of "query", "classes" of "class"."""
+    singular = word[:-3] + "y" if word.endswith("ies") else word.removesuffix("es")
+    return {word, word.removesuffix("s"), singular} - {""}

@@ -239,10 +239,20 @@ def test_code_is_no_part_of_what_is_said_unless_nothing_else_is(question: str, p
         ("How do I sort a list?", 1.0),
         ("What does `get_session_key` do?", 0.0),
         ("What does `unique_ptr` do?", 1.0),
+        ("what does --line-range do", 0.0),
+        ("what does --rebase do", 1.0),
     ],
 )
 def test_this_it_and_a_name_from_here_point_here(question: str, untied: float) -> None:
-    assert features(question, found(matched="get_session_key unique_ptr"), "vault")["untied"] == untied
+    assert features(question, found(matched="get_session_key unique_ptr line range"), "vault")["untied"] == untied
+
+
+@pytest.mark.parametrize(
+    ("question", "looks_up"),
+    [("retry policy", 1.0), ("cómo funciona un semáforo", 0.0), ("how do monads work", 0.0), ("keys?", 0.0)],
+)
+def test_a_few_words_are_looked_up_unless_they_ask(question: str, looks_up: float) -> None:
+    assert features(question, NOTHING, "vault")["keywords"] == looks_up
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_a_name_finds_its_definition_before_its_uses(retriever, shop):
 
 
 def test_a_search_tells_how_much_of_a_question_is_what_something_here_is_called(retriever, tmp_path):
-    adapters = "class TypeAdapter:\n    pass\n\n\ndef adapted():\n    return TypeAdapter()\n"
+    adapters = "".join(f"class {name}:\n    pass\n\n\n" for name in ("Policy", "Class", "TypeAdapter"))
+    adapters += "def adapted():\n    return TypeAdapter()\n"
     snapshot = built(tmp_path, {"adapters.py": adapters, "tests/test_locks.py": "class Mutex:\n    pass\n"})
 
     def called(question: str) -> float:
@@ -98,6 +99,7 @@ def test_a_search_tells_how_much_of_a_question_is_what_something_here_is_called(
     assert called("What is a type adapter?") == called("what are type adapters") == 1.0
     assert called("What is a type adapter factory?") == pytest.approx(2 / 3)
     assert called("what is adapted") == 0.9
+    assert called("what are policies") == called("what are classes") == 1.0
     assert called("What is an adapter?") == called("What is a mutex?") == called("?") == 0.0
 
 
