@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# 48 would take a quarter less time, and lose 0.009 of the dense signal's NDCG@10 (docs/retrieval.md).
+# 48 would take a quarter less time, and lose 0.009 of the dense signal's NDCG@10 (docs/vectors.md).
 DOCUMENT_TOKENS = 64
 QUERY_TOKENS = 256
 

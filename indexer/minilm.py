@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2 by ONNX Runtime with int8 weights: what embeds on a CPU.
 
 Against sentence-transformers in float32 it needs about two thirds of the processor time for a short text and a sixth for a
-question, and a process that only embeds never imports torch (benchmarks/embedding.py and docs/retrieval.md have the figures).
+question, and a process that only embeds never imports torch (benchmarks/embedding.py and docs/vectors.md have the figures).
 
 The model is converted once, by torch, from the weights that are installed: exported, and its linear layers quantised to int8
 per channel, activations as they come (dynamically, a batch at a time: a text's vector differs a little with its company).

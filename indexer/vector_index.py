@@ -6,7 +6,7 @@ On disk an index is an IndexIDMap2, whose ids are the chunks' row ids, over one 
     up to 200,000           SQ8         a byte a dimension; still looks at every vector
     above                   IVF + SQ8   looks only at the cells nearest to the query
 
-Of the 100 vectors nearest to a question they find 1.00, 0.99 and 0.985 (benchmarks/vector_index.py, docs/retrieval.md). On a
+Of the 100 vectors nearest to a question they find 1.00, 0.99 and 0.985 (benchmarks/vector_index.py, docs/vectors.md). On a
 CPU the file is mapped, so opening costs milliseconds. On a GPU the whole index is cloned in float16, and since FAISS's GPU
 indices must not be used by two threads at once, not even for reading, one thread searches there and takes all waiting queries
 in one batch.
