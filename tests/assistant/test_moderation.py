@@ -32,9 +32,7 @@ from tests.assistant.test_answering import (  # noqa: F401
     ask,
     bench,
     free_port,
-    process,
     prompts,
-    retriever,
     server,
 )
 from tests.fakes.openai_server import FakeModelServer

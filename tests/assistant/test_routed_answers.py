@@ -11,7 +11,7 @@ import pytest
 
 from assistant.intent import IS_CODE, OTHER_LANGUAGE, SHOWS_EVIDENCE
 from assistant.prompts import MAY_BE_UNRELATED
-from tests.assistant.test_answering import ask, bench, process, prompts, retriever, server  # noqa: F401
+from tests.assistant.test_answering import ask, bench, prompts, server  # noqa: F401
 from tests.fakes.openai_server import FakeModelServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
