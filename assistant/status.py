@@ -59,7 +59,7 @@ def _model(endpoint: ModelEndpoint | None) -> dict[str, Any]:
     }
 
 
-def named(repository: Repository) -> dict[str, Any]:
+def identity(repository: Repository) -> dict[str, Any]:
     """A repository's name, and what its index was made from."""
     snapshot = repository.live_snapshot
     return {
@@ -73,7 +73,7 @@ def named(repository: Repository) -> dict[str, Any]:
 def _repository(repository: Repository) -> dict[str, Any]:
     snapshot = repository.live_snapshot
     return {
-        **named(repository),
+        **identity(repository),
         "files": snapshot.files if snapshot else 0,
         "chunks": snapshot.chunks if snapshot else 0,
         "embedded": snapshot.embedded if snapshot else 0,

@@ -32,7 +32,7 @@ from assistant.indexing import may_index
 from assistant.mentions import languages, mentions
 from assistant.models import Conversation
 from assistant.samples import samples
-from assistant.status import named, status
+from assistant.status import identity, status
 from indexer.errors import SnapshotError
 from indexer.models import Repository, Snapshot
 from indexer.snapshot import SnapshotReader
@@ -179,8 +179,8 @@ def _page(
 ) -> HttpResponse:
     snapshot = chosen.live_snapshot if chosen else None
     context = {
-        "repositories": [_shown(repository) for repository in repositories],
-        "repository": _shown(chosen) if chosen else None,
+        "repositories": [_repository(repository) for repository in repositories],
+        "repository": _repository(chosen) if chosen else None,
         "conversation": {"id": str(shown.pk), "title": shown.title} if shown else None,
         "conversations": _conversations(request),
         "languages": _languages(snapshot),
@@ -209,8 +209,8 @@ def _languages(snapshot: Snapshot | None) -> list[str]:
         return []
 
 
-def _shown(repository: Repository) -> dict[str, Any]:
-    return {**named(repository), "ready": repository.live_snapshot is not None}
+def _repository(repository: Repository) -> dict[str, Any]:
+    return {**identity(repository), "ready": repository.live_snapshot is not None}
 
 
 def _named(repositories: Iterable[Repository], name: str) -> Repository:

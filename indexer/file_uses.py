@@ -77,7 +77,6 @@ class NamesOfFiles:
     anyway and has 64 bits, so it takes 8 bytes for each file that it is in."""
 
     def __init__(self) -> None:
-        self.languages: list[str] = []
         self.paths: list[str] = []
         self.used, self.defined, self.imported, self.goes_by = (_Sets() for _ in range(4))
         self.passing: list[bool] = []
@@ -85,7 +84,6 @@ class NamesOfFiles:
     def add(self, path: str, language: str, names: FileNames) -> None:
         """The next file: ids are 1, 2, 3, …"""
         self.paths.append(path)
-        self.languages.append(language)
         self.used.add(names.used)
         self.defined.add(names.defined)
         including = language in _INCLUDING
@@ -178,7 +176,7 @@ def _meant(
 ) -> Meant:
     """names, users: (n,), the number of the name that is used, and the file that uses it; defined: (m, 2), the numbers of names
     with the files that define them, sorted."""
-    places, files = _meeting(names, defined)
+    places, files = _files_with(names, defined)
 
     def those_with(use: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.bincount(places, use, minlength=len(names)).astype(bool)[places]
@@ -196,7 +194,7 @@ def _meant(
     return Meant(places[kept], files[kept], many[kept])
 
 
-def _meeting(names: NDArray[np.int64], of_files: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+def _files_with(names: NDArray[np.int64], of_files: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """For each pair of a name and of a file that has it: the place of the name, the file. of_files: (m, 2), sorted."""
     starts, ends = (np.searchsorted(of_files[:, 0], names, side) for side in ("left", "right"))
     counts = ends - starts
@@ -207,7 +205,7 @@ def _meeting(names: NDArray[np.int64], of_files: NDArray[np.int64]) -> tuple[NDA
 def _imports(names: NamesOfFiles) -> NDArray[np.uint64]:
     """The pairs of files of which one imports the other. A name that too many files go by tells nothing of which is meant."""
     imported = names.imported.pairs()
-    places, files = _meeting(imported[:, 0], names.goes_by.telling())
+    places, files = _files_with(imported[:, 0], names.goes_by.telling())
     pairs = np.sort(_pairs(imported[places, 1], files))
     return pairs[np.diff(pairs, prepend=np.uint64(0)) > 0]  # np.unique would import numpy.ma for 20 ms
 

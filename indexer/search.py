@@ -193,7 +193,7 @@ class Search:
         measured = manifest.embedder == MEASURED_WITH
         if near is None or near.embedded < manifest.chunks or not len(findings.dense) or not measured:
             return words
-        return (*words, self._signals.nearest_cosine)
+        return (*words, float(findings.dense.scores[0]))
 
     def _support(self, findings: Findings, ranking: Ranking) -> float | None:
         """None where words can't tell: what is pointed at is there, follow-ups borrow, other languages share no words."""

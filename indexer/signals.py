@@ -88,8 +88,6 @@ class Signals:
         self._gist = self._gist_of(query)
         # What the vectors said, once they were asked.
         self.near: Near | None = None
-        # The cosine of the chunk that is nearest to the whole question, which tells more of whether there is an answer.
-        self.nearest_cosine = 0.0
 
     @property
     def uses_vectors(self) -> bool:
@@ -194,9 +192,7 @@ class Signals:
             return Hits.none()
         with self._steps.timed("Dense") as tell:
             try:
-                hits, near = self._nearest_in_scope(self._nearest, self._gist)
-                whole = hits if self._gist == self._query.gist else self._nearest_in_scope(self._nearest, self._query.gist)[0]
-                self.nearest_cosine = float(whole.scores.max(initial=0.0))
+                hits, near = self._nearest_in_scope(self._nearest)
             except IndexerError as error:
                 logger.warning("%s: searched without vectors: %s", self._reader.directory.name, error)
                 self._nearest = None
@@ -208,13 +204,13 @@ class Signals:
             tell(f"{counted(len(hits), 'near chunk')}{so_far}")
         return hits
 
-    def _nearest_in_scope(self, nearest: NearestTo, gist: str) -> tuple[Hits, Near]:
+    def _nearest_in_scope(self, nearest: NearestTo) -> tuple[Hits, Near]:
         """As many as without a scope, where it holds so many (a filter must not lose what it allows), and the last answer of
         the vectors. These keep to the scope's range of ids; what is allowed within it is picked from more and more."""
         chunks, files = self._scope.chunks(self._db), self._scope.files
         wanted = _DENSE_CHUNKS
         while True:
-            near = nearest(gist, wanted, chunks, files)
+            near = nearest(self._gist, wanted, chunks, files)
             hits = self._dense_hits(near)
             if len(hits) == _DENSE_CHUNKS or max(len(near.chunks), len(near.files)) < wanted or wanted >= self._index.size:
                 return hits, near
