@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from indexer.file_lock import alone
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -38,7 +40,9 @@ class EmbeddingCache:
     def __init__(self, path: Path, model: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._model = model
-        self._db = _open(path)
+        # Two that switch one new file to WAL: SQLite gives up on one of them at once. And a damaged file is put aside once.
+        with alone(path.with_name(f".{path.name}.lock")):
+            self._db = _open(path)
 
     def missing(self, hashes: Iterable[str]) -> set[str]:
         """Those of `hashes` that have no vector yet."""

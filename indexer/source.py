@@ -12,7 +12,6 @@ that can't be read are, each with a reason. Paths that are not UTF-8 are shown w
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -20,13 +19,13 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 from indexer import git
 from indexer.errors import SourceError
+from indexer.file_lock import alone
 from indexer.types import Skipped, SourceFile
 from indexer.walker import IGNORE_FILE, Folder, IgnoreRules, TooLarge
 
@@ -231,7 +230,7 @@ def open_newest(url: str, ref: str, *, clone_root: Path, timeout_s: float) -> So
         raise SourceError(f"The remote has no {ref} any more." if ref else "The remote has no commit.")
     here = _line(git.run(["rev-parse", "--verify", "--quiet", f"{names[0]}^{{commit}}"], folder=clone, missing_ok=True))
     if here not in remote:
-        with _alone(_lock_of(clone)):
+        with alone(_lock_of(clone)):
             _fetch(clone, timeout_s)
     return GitSource(clone, ref)
 
@@ -246,7 +245,7 @@ def _kept_clone(url: str, clone_root: Path) -> Path:
     clone_root.mkdir(parents=True, exist_ok=True)
     clone = clone_of(url, clone_root)
     name = clone.stem
-    with _alone(_lock_of(clone)):
+    with alone(_lock_of(clone)):
         for leftover in clone_root.glob(f".{name}.*.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
         if clone.is_dir():
@@ -275,17 +274,6 @@ def clone_name(url: str) -> str:
     last = re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git")
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-")[:60] or "clone"
     return f"{readable}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds `lock`: two at once would fetch the same refs."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _fetch(clone: Path, timeout_s: float | None = None) -> None:

@@ -1,5 +1,6 @@
 import sqlite3
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,3 +72,43 @@ def test_builds_that_fill_the_cache_at_once_wait_for_each_other(tmp_path):
     assert failures == []
     with EmbeddingCache(tmp_path / "e.sqlite3", "m") as cache:
         assert cache.missing(HASHES) == set()
+
+
+def test_builds_that_begin_the_cache_at_once_all_get_it(tmp_path):
+    failures: list[sqlite3.Error] = []
+    together = threading.Barrier(4)
+
+    def begin(path: Path) -> None:
+        together.wait()
+        try:
+            EmbeddingCache(path, "m").close()
+        except sqlite3.Error as error:
+            failures.append(error)
+
+    for attempt in range(100):  # without a lock, one in ten fails
+        threads = [threading.Thread(target=begin, args=(tmp_path / str(attempt) / "e.sqlite3",)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
+def test_builds_that_find_the_cache_damaged_at_once_begin_one_new_one(tmp_path):
+    path = tmp_path / "e.sqlite3"
+    path.write_bytes(b"this is no database at all" * 100)
+    together = threading.Barrier(4)
+
+    def fill(some: list[str]) -> None:
+        together.wait()
+        with EmbeddingCache(path, "m") as cache:
+            cache.put(some, vectors(len(some)))
+
+    threads = [threading.Thread(target=fill, args=(HASHES[start : start + 50],)) for start in (0, 50, 100, 150)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with EmbeddingCache(path, "m") as cache:
+        assert cache.missing(HASHES[:200]) == set()
+    assert path.with_name("e.sqlite3.damaged").read_bytes().startswith(b"this is no database")

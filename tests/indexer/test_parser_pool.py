@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import connection
+from pathlib import Path
 
 import pytest
 
@@ -132,17 +134,26 @@ def test_leaving_ends_all_processes_whatever_they_do():
         os.kill(process, 0)
 
 
-def test_files_are_parsed_while_the_next_ones_are_still_being_read(pool):
-    begun, at_work = [], []
+def _mark(begun: Path, path: str, parsed: ParsedFile) -> ParsedFile:
+    begun.touch()
+    return parsed
 
-    def files():
+
+def test_files_are_parsed_while_the_next_ones_are_still_being_read(pool, tmp_path):
+    begun = tmp_path / "begun"
+    parsed_meanwhile = False
+
+    def files() -> Iterator[tuple[str, bytes]]:
+        nonlocal parsed_meanwhile
         yield from ((f"{n}.txt", b"some text\n") for n in range(TOGETHER + 1))
-        at_work.extend(pool._workers)
-        begun.extend(parser_pool._heard_from(at_work, 30.0))  # its process has sent a result
+        for _ in range(3000):
+            if parsed_meanwhile := begun.exists():
+                break
+            time.sleep(0.01)
         yield GOOD
 
-    assert is_good(list(pool.parse_many(files()))[-1])
-    assert len(begun) == 1 and begun == at_work
+    assert is_good(list(pool.map(files(), partial(_mark, begun)))[-1])
+    assert parsed_meanwhile
 
 
 def test_whoever_stops_half_way_can_parse_again(pool):
