@@ -12,7 +12,13 @@ def main() -> None:
         _prepare_parsing(sys.argv[2:])
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        there = "`docker compose exec answerer python manage.py …`"
+        sys.exit(f"Searching isn't installed here: run this where the answerer runs ({there}).")
 
 
 def _prepare_parsing(arguments: list[str]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +31,19 @@ def test_the_images_are_installed_by_the_same_uv_as_a_clone() -> None:
     in_dockerfile = re.search(r"ARG UV_VERSION=(\S+)", (ROOT / "Dockerfile").read_text())
     in_makefile = re.search(r"UV_VERSION := (\S+)", (ROOT / "Makefile").read_text())
     assert in_dockerfile and in_makefile and in_dockerfile[1] == in_makefile[1]
+
+
+@pytest.mark.parametrize("command", [("search", "sample", "why"), ("index_repo", ".")])
+def test_where_searching_is_not_installed_its_commands_say_where_it_is(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError('No module named numpy', name='numpy')\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "SEXTANT_DATA_DIR": str(tmp_path / "data")}
+    done = subprocess.run(
+        [sys.executable, ROOT / "manage.py", *command], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Searching isn't installed here: run this where the answerer runs (`docker compose exec answerer python manage.py …`)."
+    ]
 
 
 def vllm_services() -> list[Any]:
