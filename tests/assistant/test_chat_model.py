@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -194,10 +193,8 @@ async def test_a_page_that_is_no_stream_is_not_taken_for_an_answer(client, serve
 @pytest.mark.parametrize("fault", ["silent", "stall_first"])
 async def test_a_first_token_that_does_not_come_has_a_deadline(client, server, fault):
     server.set(fault=fault)
-    began = time.monotonic()
     with pytest.raises(ModelTimeout, match=r"wrote nothing within 0\.5 s"):
         await read(await model_at(client, server.url, FAST))
-    assert time.monotonic() - began < 3
     assert await running_falls_to(server, 0)
 
 

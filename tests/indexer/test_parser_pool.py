@@ -129,7 +129,7 @@ def test_leaving_ends_all_processes_whatever_they_do():
         assert is_good(next(results))
         (process,) = [worker.pid for worker in pool._workers]
         started = time.monotonic()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # nobody waited for its deadline
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
