@@ -24,6 +24,8 @@ _MOST_WORDS_CONTINUING = 9
 # Words of a question that its phrases are made of, and how many words a phrase has.
 _MOST_WORDS = 40
 _LONGEST_PHRASE = 3
+# Logits beyond which an answer is there, or isn't.
+_MOST_SUPPORT = 8.0
 
 
 def features(question: str, found: SearchResult, repository: str, routes: Sequence[str] = ()) -> Features:
@@ -116,6 +118,8 @@ def _findings(found: SearchResult) -> dict[str, float]:
         "foreign_error": float(found.kind == "error" and not message),
         "chance": strength.chance,
         "name_in_query": strength.name_in_query,
+        "nearest": strength.nearest,
+        "support": max(-_MOST_SUPPORT, min(_MOST_SUPPORT, found.support or 0.0)),
         "is_error": float(found.kind == "error"),
         "is_symbol": float(found.kind == "symbol"),
         "is_overview": float(found.kind == "overview"),

@@ -97,7 +97,8 @@ def written_in(prose: str, start: int = 0, before: str = "") -> list[Written]:
     for address in _ADDRESS.finditer(prose):
         rest = _blanked(rest, *address.span())
     for span in CODE_SPAN.finditer(rest):
-        if (written := _read(span[2].strip(), start + span.start(), start + span.end(), firmly)) is not None:
+        said = prose[slice(*span.span(2))].strip()  # an address in it is no blank
+        if (written := _read(said, start + span.start(), start + span.end(), firmly)) is not None:
             found.append(written)
         rest = _blanked(rest, *span.span())
     for bare in _BARE_PATH.finditer(rest):

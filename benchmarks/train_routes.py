@@ -56,15 +56,18 @@ GROUPS = 8
 
 def fit_mix(learned: Sequence[Example], *, with_phrases: bool = True) -> Mix:
     """Logistic regression with an L2 penalty over standardised features and the phrases of at least five questions."""
+    from scipy.sparse import hstack
+    from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
     names, told, means, spread = _standardised(learned)
     words = telling_words(learned) if with_phrases else frozenset()
-    said = [phrases(example.question.text, words) if words else set() for example in learned]
-    counted = Counter(phrase for each in said for phrase in each)
-    known = sorted(phrase for phrase, count in counted.items() if count >= LEAST_QUESTIONS_OF_A_PHRASE)
-    columns = [told, PHRASE_SCALE * np.array([[phrase in each for phrase in known] for each in said], float)]
-    model = LogisticRegression(C=C, max_iter=3000).fit(np.hstack(columns), _labels(learned))
+    columns, known = told, []
+    if words:
+        said = CountVectorizer(analyzer=lambda text: phrases(text, words), min_df=LEAST_QUESTIONS_OF_A_PHRASE)
+        counted = said.fit_transform([example.question.text for example in learned])
+        columns, known = hstack([told, PHRASE_SCALE * counted]).tocsr(), said.get_feature_names_out().tolist()
+    model = LogisticRegression(C=C, max_iter=3000).fit(columns, _labels(learned))
     plain, worded = np.split(model.coef_[0], [len(names)])
     return Mix(
         bias=float(model.intercept_[0]),
@@ -84,8 +87,12 @@ def fit_machine(learned: Sequence[Example]) -> Machine:
     states -= centre
     axes = np.linalg.svd(states, full_matrices=False)[2][:AXES] * (STATES_SCALE / np.sqrt(np.mean(np.sum(states**2, axis=1))))
     places = np.hstack([told / np.sqrt(len(names)), states @ axes.T])
-    squares = np.sum(places**2, axis=1)
-    kernel = np.exp(places @ places.T - 0.5 * squares[:, None] - 0.5 * squares)
+    squares = 0.5 * np.sum(places**2, axis=1)
+    # (n, n), 4 GB of 23,000 questions: made in place. Of a copy, since OpenBLAS's product of a matrix with itself crashes on it.
+    kernel = places @ places.copy().T
+    kernel -= squares[:, None]
+    kernel -= squares
+    np.exp(kernel, out=kernel)
     model = SVC(C=MACHINE_C, kernel="precomputed").fit(kernel, _labels(learned))
     mean, scale, centre, axes, support, weights = (
         array.astype(np.float32)

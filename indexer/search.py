@@ -278,6 +278,7 @@ class Search:
             chance=float(ranking.chances[:1].sum()),
             name_in_query=float(ranking.features[:3, _NAME_IN_QUERY].max(initial=0.0)),
             called=called(self._reader.connection, self._query.words, lambda file_id: not tests[file_id]),
+            nearest=float(findings.dense.scores[0]) if len(findings.dense) else 0.0,
             language=self._query.language,
             follows=bool(self._query.borrowed_from),
         )

@@ -187,8 +187,9 @@ class Strength:
     question's terms, by rarity, that the fullest chunk holds. rarities: of the question's own words that occur, as logarithms.
     definition: how surely the question names something that is defined here, 0 to 1. named_files: how many files it names by
     their paths. chance: the best file's; name_in_query: how much of the name of one of the three best files the question says.
-    called: how much of the question names what something here is called, 0 to 1. language: the natural language's code, or ""
-    for English. follows: whether the question was read as a follow-up.
+    called: how much of the question names what something here is called, 0 to 1. nearest: the cosine of the nearest chunk, 0
+    without vectors. language: the natural language's code, or "" for English. follows: whether the question was read as a
+    follow-up.
     """
 
     embedder: str = ""
@@ -200,6 +201,7 @@ class Strength:
     chance: float = 0.0
     name_in_query: float = 0.0
     called: float = 0.0
+    nearest: float = 0.0
     language: str = ""
     follows: bool = False
 

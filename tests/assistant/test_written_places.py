@@ -121,6 +121,8 @@ def test_what_is_certainly_nowhere_is_said_to_be_absent(text: str, lookup: Looku
         "It is [here](src/web/token_store.py) now.",
         "It is in `{name}/token_store.py`.",
         "It is in `web/token_store.rb`.",
+        "It is in `src/web/session.py https://example.org/x `.",
+        "It is in `https://example.org/x session.py:6`.",
     ],
 )
 def test_rather_nothing_than_a_wrong_denial(text: str, lookup: Lookup) -> None:
