@@ -88,7 +88,7 @@ def fit_machine(learned: Sequence[Example]) -> Machine:
     axes = np.linalg.svd(states, full_matrices=False)[2][:AXES] * (STATES_SCALE / np.sqrt(np.mean(np.sum(states**2, axis=1))))
     places = np.hstack([told / np.sqrt(len(names)), states @ axes.T])
     squares = 0.5 * np.sum(places**2, axis=1)
-    # (n, n), 4 GB of 23,000 questions: made in place. Of a copy, since OpenBLAS's product of a matrix with itself crashes on it.
+    # (n, n), 3 GB of 20,000 questions: made in place. Of a copy, since OpenBLAS's product of a matrix with itself crashes here.
     kernel = places @ places.copy().T
     kernel -= squares[:, None]
     kernel -= squares
