@@ -17,8 +17,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
-        there = "`docker compose exec answerer python manage.py …`"
-        sys.exit(f"Searching isn't installed here: run this where the answerer runs ({there}).")
+        sys.exit("Searching isn't installed here: run index_repo in the indexer's container, ask and search in the answerer's.")
 
 
 def _prepare_parsing(arguments: list[str]) -> None:

@@ -64,10 +64,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("called", "own_notion"), ("something here is called so", "")),
     "path": ("names a file here", ""),
     "keywords": ("a few words to look up", ""),
-    **dict.fromkeys(
-        ("matched", "coverage", "chance", "name_in_query", "nearest", "support"),
-        ("its words stand together here", ""),
-    ),
+    **dict.fromkeys(("matched", "coverage", "chance", "name_in_query"), ("its words stand together here", "")),
+    **dict.fromkeys(("nearest", "support"), ("what is found here fits it", "what is found here hardly fits it")),
     "missing_share": ("", "its words hardly occur here"),
     **dict.fromkeys(
         ("last_route", "follows", "continues", "returns"),

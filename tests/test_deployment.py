@@ -42,7 +42,7 @@ def test_where_searching_is_not_installed_its_commands_say_where_it_is(command: 
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "Searching isn't installed here: run this where the answerer runs (`docker compose exec answerer python manage.py …`)."
+        "Searching isn't installed here: run index_repo in the indexer's container, ask and search in the answerer's."
     ]
 
 

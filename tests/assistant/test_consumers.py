@@ -309,6 +309,7 @@ async def test_a_page_that_hangs_up_while_it_is_stuck_is_let_go_at_once(user, co
         await slow.send("open", conversation=str(conversation.pk))
         await slow.stuck.wait()
         await slow.hang_up()
+        assert slow.serving.done()
 
 
 async def test_a_page_that_sends_more_than_can_wait_is_closed(user, conversation):
@@ -377,5 +378,6 @@ async def test_a_disconnect_is_heard_at_whatever_moment_it_comes(user, conversat
         await consumer.receive("{}")
         for _ in range(steps):
             await asyncio.sleep(0)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30) as patience:
             await consumer.disconnect(1001)
+        assert not patience.expired()
