@@ -30,6 +30,8 @@ from assistant.languages import general_model_speaks_instead
 from assistant.moderation import Moderation, moderation_of
 from assistant.packing import Limits, Packer, limits_for, unpacked
 from assistant.prompts import NOTHING_FOUND
+from assistant.route_kernel import states_of
+from assistant.route_model import EMBEDDER
 from assistant.story import Story
 from assistant.token_counter import estimated_prompt_tokens, estimated_tokens
 from assistant.writing import Writing
@@ -56,7 +58,7 @@ async def answer_question(
     """
     story = Story(job, log, retriever or shared_retriever())
     await story.status("retrieving", "Searching the repository.")
-    story.found = await _search(job, story.retriever)
+    story.found, _ = await asyncio.gather(_search(job, story.retriever), _read_ahead(job))
     story.decision = await _decide(job, story.found)
     if story.decision.route == "search":
         await story.route()
@@ -78,6 +80,12 @@ async def answer_question(
 
 async def _lacks_evidence(story: Story) -> bool:
     return settings.ABSTAIN and await asyncio.to_thread(lacks_evidence, story.job, story.found, story.retriever)
+
+
+async def _read_ahead(job: AnswerJob) -> None:
+    """What deciding its route needs of a question alone is made while the search runs."""
+    if job.requested_route == "auto" and settings.EMBEDDER == EMBEDDER:
+        await asyncio.to_thread(states_of, job.question)
 
 
 async def _decide(job: AnswerJob, found: SearchResult) -> Decision:

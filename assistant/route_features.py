@@ -24,6 +24,8 @@ _MOST_WORDS_CONTINUING = 9
 # Words of a question that its phrases are made of, and how many words a phrase has.
 _MOST_WORDS = 40
 _LONGEST_PHRASE = 3
+# Letters and signs of a pasted line that tells where it is from: more than a bracket or `else {`.
+_SHORTEST_LINE = 10
 # Logits beyond which an answer is there, or isn't.
 _MOST_SUPPORT = 8.0
 
@@ -37,6 +39,7 @@ def features(question: str, found: SearchResult, repository: str, routes: Sequen
         **_technologies(question, found, repository),
         **_language_terms(question, found),
         **_names(question, found),
+        **_as_written(question, found),
         **_conversation(question, found, routes),
     }
     return {**told, **_together(told)}
@@ -134,10 +137,14 @@ def _technologies(question: str, found: SearchResult, repository: str) -> dict[s
     languages = [each for each in wording.LANGUAGES.findall(question) if not own.fullmatch(each)]
     tools = [each for each in wording.TOOLS.findall(question) if not own.fullmatch(each)]
     missing = {word.lower() for word in found.missing_terms}
+    defined = {symbol.lower() for symbol in found.symbols}
+    libraries = wording.WITH_LIBRARY.findall(prose_of(question))
+    others = [name for name in libraries if not own.fullmatch(name) and (name.islower() or name.lower() not in defined)]
     return {
         "language": float(bool(languages)),
         "in_language": float(bool(wording.WITH_TECHNOLOGY.search(question))),
         "tool": float(bool(tools)),
+        "with_library": float(bool(others)),
         "with_unknown": float(not missing.isdisjoint(map(str.lower, wording.WITH.findall(question)))),
         "unknown_tool": float(not missing.isdisjoint(re.findall(r"\w+", " ".join([*languages, *tools]).lower()))),
     }
@@ -171,6 +178,29 @@ def _names(question: str, found: SearchResult) -> dict[str, float]:
     }
 
 
+def _as_written(question: str, found: SearchResult) -> dict[str, float]:
+    """Whether what was found holds the question's names and the lines that are pasted in it, letter for letter."""
+    texts = [passage.text for passage in found.passages]
+    names = set(wording.WHOLE_NAME.findall(question))
+    held = sum(any(name in text for text in texts) for name in names)
+    lines = question.splitlines()
+    pasted = [_tight(line) for line in lines if wording.CODE_LINE.search(line)] if len(lines) > 1 else []
+    pasted = [line for line in pasted if len(line) >= _SHORTEST_LINE]
+    tight = [_tight(text) for text in texts] if pasted else []
+    here = sum(any(line in text for text in tight) for line in pasted)
+    return {
+        "names_held": min(3, held),
+        "names_not_held": min(3, len(names) - held),
+        "pasted_here": here / max(1, len(pasted)),
+        "pasted_elsewhere": float(bool(pasted) and not here),
+    }
+
+
+def _tight(text: str) -> str:
+    """Without what layout differs in."""
+    return re.sub(r"\s+", "", text)
+
+
 def _library_names(question: str) -> set[str]:
     """Names that a language's own libraries have."""
     words = re.findall(r"[A-Za-z_][\w.]*(?:::\w+)*", question)
@@ -190,6 +220,7 @@ def _conversation(question: str, found: SearchResult, routes: Sequence[str]) -> 
         "last_route": last,
         "follows": last * found.strength.follows,
         "continues": last * bool(continues),
+        "back_to_ours": max(0.0, -last) * bool(wording.OURS.search(question)),
         "leaves": abs(last) * bool(wording.LEAVES.search(question)),
         "new_notion": abs(last) * bool(wording.NOTION.search(question)),
     }

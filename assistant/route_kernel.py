@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,11 +104,18 @@ def write_machine(machine: Machine, path: Path) -> None:
 
 def states_of(question: str) -> NDArray[np.float32] | None:
     """(768,) what the lower layers make of it, or None where they can't be run, or not yet: the model is converted when
-    something is embedded for the first time."""
+    something is embedded for the first time. Those of the last questions are kept: whoever calls this while a question is
+    searched for has them when it is decided."""
     from indexer.minilm import is_made
 
-    layers = _lower_layers() if is_made() else None
-    return layers.states(question) if layers else None
+    return _states(question) if is_made() and _lower_layers() else None
+
+
+@lru_cache(maxsize=64)
+def _states(question: str) -> NDArray[np.float32]:
+    layers = _lower_layers()
+    assert layers is not None
+    return layers.states(question)
 
 
 @cache

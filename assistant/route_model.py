@@ -46,6 +46,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
             "in_language",
             "tool",
             "with_unknown",
+            "with_library",
             "unknown_tool",
             "loose_technology",
             "technology_task",
@@ -56,7 +57,9 @@ REASONS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("system_error", "foreign_error"), ("", "no message of this repository's")),
     **dict.fromkeys(("error", "is_error"), ("an error message", "an error message from elsewhere")),
     "message": ("the message stands in the code", ""),
-    **dict.fromkeys(("pasted", "names_unknown", "names_library"), ("", "its code isn't from here")),
+    **dict.fromkeys(("pasted_elsewhere", "names_unknown", "names_library"), ("", "its code isn't from here")),
+    "pasted_here": ("its code stands here", ""),
+    "names_held": ("names what stands here", ""),
     **dict.fromkeys(
         ("definition", "definitions", "names_defined", "all_defined", "is_symbol"),
         ("names what is defined here", ""),
@@ -68,7 +71,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("nearest", "support"), ("what is found here fits it", "what is found here hardly fits it")),
     "missing_share": ("", "its words hardly occur here"),
     **dict.fromkeys(
-        ("last_route", "follows", "continues", "returns"),
+        ("last_route", "follows", "continues", "returns", "back_to_ours"),
         ("follows up on the question before", "follows up on the question before"),
     ),
     **dict.fromkeys(("leaves", "new_notion"), ("", "leaves the question before")),

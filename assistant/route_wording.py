@@ -21,6 +21,8 @@ HERE = _any(
     r"\b(?:qui|questo (?:progetto|codice|repository)|questa (?:libreria|classe|funzione)|nostr[oaie])\b",
     "这个项目|这里|本项目|我们的|このプロジェクト|このリポジトリ|ここで|このコード|이 프로젝트|여기",
 )
+# Whoever asks, as those who work on it or with it.
+OURS = re.compile(r"\b(?:ours?|we|us)\b", re.IGNORECASE)
 # Words that make it a question, rather than a wish or a few words.
 ASKING = _any(
     r"[?？]",
@@ -161,6 +163,11 @@ CODE_NAME = re.compile(
     r"\b(?:[A-Za-z]\w*(?:::|\.))*(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*|\w+\(\))|(?<=`)[A-Za-z_]\w*(?=`)"
     r"|(?<![^\s`'\"(])--[a-z][a-z-]+"
 )
+# The same as a whole, to be found as it is written: with what it belongs to ("ctx.state"), with digits ("string2ll"), quoted.
+WHOLE_NAME = re.compile(
+    r"\b[A-Za-z_]\w*(?:(?:\.|::|->|#)[A-Za-z_]\w*)+|\b[a-z]+\d+[a-z]\w*|\b\w+(?=\(\))|\b[A-Za-z]+_\w+|\b[a-z]+[A-Z]\w*"
+    r"|\b[A-Z][a-z0-9]+[A-Z]\w*|(?<=`)[^`\n]{2,60}(?=`)|(?<![^\s`'\"(])--?[a-z][a-z-]+"
+)
 LANGUAGES = _any(
     r"\b(?:python|java|javascript|typescript|golang|rust|ruby|php|swift|kotlin|scala|haskell|elixir|erlang|lua|zig|bash|perl"
     r"|julia|dart|clojure|ocaml|fortran|cobol|matlab|powershell|sql|html|css|latex|assembly|node(?:\.?js)?|jvm|\.net|awk|sed"
@@ -199,4 +206,13 @@ TOOLS = _any(
 WITH = re.compile(r"\b(?:with|using|use|via|in|from|to|on|into|through|mit|avec|con)\s+(?:an? |the )?(\w[\w-]+)", re.IGNORECASE)
 WITH_TECHNOLOGY = re.compile(
     rf"\b(?:in|en|auf|mit|with|for|on) (?:plain )?(?:{LANGUAGES.pattern}|{TOOLS.pattern})", re.IGNORECASE
+)
+# The same with a library whose name is a word like others, or one in capitals: "in requests", "with BeautifulSoup".
+WITH_LIBRARY = re.compile(
+    r"(?:^|\s)(?:[Ii]n|[Ww]ith|[Uu]sing|[Vv]ia|from) (?:plain |just )?"
+    r"([A-Z]\w+|requests|express|click|rack|echo|fiber|warp|rocket|plug|phoenix|ecto|guzzle|sidekiq|jedis|scrapy|bs4"
+    r"|beautifulsoup|nuke|rocksdb|leveldb|lmdb|boost|asio|spdlog|zustand|mobx|hyper|axum|chi|cobra|ktor|dapper|starlette"
+    r"|tornado|bottle|sanic|werkzeug|jinja2?|attrs|marshmallow|cats|immer|ramda|underscore|handlebars|yargs|commander"
+    r"|winston|pino|got|undici|socket\.io|jsoup|netty|vert\.x|dagger|retrofit|volley|alamofire|moya|clap|reqwest|regex|nom"
+    r"|monolog|twig|guice|rake|thor|faraday|devise|resque|oban|broadway)\b"
 )

@@ -1,4 +1,4 @@
-"""The labelled questions that the route learns from, and what a search for each shows."""
+"""The labelled questions that the route learns from and is examined with, and what a search for each shows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUESTIONS = Path(__file__).with_name("routes") / "questions.jsonl"
+EXAMINATION = QUESTIONS.with_name("examination.jsonl")
 PASSAGES = 12
 CERTAIN = ("trace", "regex")
 
