@@ -88,8 +88,12 @@ def prose_of(question: str) -> str:
 
 
 def _holds_code(question: str) -> bool:
+    return bool(wording.QUOTED_CODE.search(question) or _pasted_lines(question))
+
+
+def _pasted_lines(question: str) -> list[str]:
     lines = question.splitlines()
-    return bool(wording.QUOTED_CODE.search(question)) or (len(lines) > 1 and any(map(wording.CODE_LINE.search, lines)))
+    return [line for line in lines if wording.CODE_LINE.search(line)] if len(lines) > 1 else []
 
 
 @cache
@@ -183,9 +187,7 @@ def _as_written(question: str, found: SearchResult) -> dict[str, float]:
     texts = [passage.text for passage in found.passages]
     names = set(wording.WHOLE_NAME.findall(question))
     held = sum(any(name in text for text in texts) for name in names)
-    lines = question.splitlines()
-    pasted = [_tight(line) for line in lines if wording.CODE_LINE.search(line)] if len(lines) > 1 else []
-    pasted = [line for line in pasted if len(line) >= _SHORTEST_LINE]
+    pasted = [line for line in map(_tight, _pasted_lines(question)) if len(line) >= _SHORTEST_LINE]
     tight = [_tight(text) for text in texts] if pasted else []
     here = sum(any(line in text for text in tight) for line in pasted)
     return {

@@ -84,7 +84,7 @@ def read_machine(path: Path) -> Machine:
 
 
 def write_machine(machine: Machine, path: Path) -> None:
-    """Places to three digits, which is what float16 keeps."""
+    """Places to three digits, which is what float16 keeps; weights to 2^-12, which leaves zeros to compress."""
     import numpy as np
 
     np.savez_compressed(
@@ -95,7 +95,7 @@ def write_machine(machine: Machine, path: Path) -> None:
         centre=machine.centre,
         axes=machine.axes.astype(np.float16),
         support=machine.support.astype(np.float16),
-        weights=machine.weights,
+        weights=np.ldexp(np.rint(np.ldexp(machine.weights, 12)), -12),
         bias=machine.bias,
         slope=machine.slope,
         offset=machine.offset,
@@ -108,13 +108,12 @@ def states_of(question: str) -> NDArray[np.float32] | None:
     searched for has them when it is decided."""
     from indexer.minilm import is_made
 
-    return _states(question) if is_made() and _lower_layers() else None
+    layers = _lower_layers() if is_made() else None
+    return _read(layers, question) if layers else None
 
 
 @lru_cache(maxsize=64)
-def _states(question: str) -> NDArray[np.float32]:
-    layers = _lower_layers()
-    assert layers is not None
+def _read(layers: LowerLayers, question: str) -> NDArray[np.float32]:
     return layers.states(question)
 
 
