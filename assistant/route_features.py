@@ -87,6 +87,21 @@ def prose_of(question: str) -> str:
     return "\n".join(said) if any(line.strip(" `") for line in said) else "\n".join(lines)
 
 
+def prose_first(question: str) -> str:
+    """What is said and then what is pasted, as MiniLM's lower layers read it: they read 64 tokens, which a paste before the
+    question would fill. The question itself where it is one line, or nothing is said in it."""
+    lines = question.splitlines()
+    said: list[str] = []
+    pasted: list[str] = []
+    fenced = False
+    for line in lines:
+        if line.count("```") == 1:
+            fenced = not fenced
+        elif line.strip():
+            (pasted if fenced or wording.CODE_LINE.search(line) else said).append(line)
+    return "\n".join([*said, *pasted]) if said and len(lines) > 1 else question
+
+
 def _holds_code(question: str) -> bool:
     return bool(wording.QUOTED_CODE.search(question) or _pasted_lines(question))
 

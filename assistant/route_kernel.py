@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.route_features import prose_first
 from indexer.errors import EmbedderError
 
 if TYPE_CHECKING:
@@ -79,14 +80,18 @@ def read_machine(path: Path) -> Machine:
     import numpy as np
 
     with np.load(path) as told:
-        arrays = (told[name].astype(np.float32) for name in ("mean", "scale", "centre", "axes", "support", "weights"))
-        return Machine(tuple(told["names"].tolist()), *arrays, *(float(told[name]) for name in ("bias", "slope", "offset")))
+        mean, scale, centre, axes, steps, weights = (
+            told[name].astype(np.float32) for name in ("mean", "scale", "centre", "axes", "steps", "weights")
+        )
+        numbers = (float(told[name]) for name in ("bias", "slope", "offset"))
+        return Machine(tuple(told["names"].tolist()), mean, scale, centre, axes, told["support"] * steps, weights, *numbers)
 
 
 def write_machine(machine: Machine, path: Path) -> None:
-    """Places to three digits, which is what float16 keeps; weights to 2^-12, which leaves zeros to compress."""
+    """Places in 255 steps along each axis; weights to 2^-12, which leaves zeros to compress."""
     import numpy as np
 
+    steps = np.maximum(np.abs(machine.support).max(axis=0), 1e-6) / 127
     np.savez_compressed(
         path,
         names=np.array(machine.names),
@@ -94,7 +99,8 @@ def write_machine(machine: Machine, path: Path) -> None:
         scale=machine.scale,
         centre=machine.centre,
         axes=machine.axes.astype(np.float16),
-        support=machine.support.astype(np.float16),
+        steps=steps.astype(np.float32),
+        support=np.rint(machine.support / steps).astype(np.int8),
         weights=np.ldexp(np.rint(np.ldexp(machine.weights, 12)), -12),
         bias=machine.bias,
         slope=machine.slope,
@@ -114,7 +120,7 @@ def states_of(question: str) -> NDArray[np.float32] | None:
 
 @lru_cache(maxsize=64)
 def _read(layers: LowerLayers, question: str) -> NDArray[np.float32]:
-    return layers.states(question)
+    return layers.states(prose_first(question))
 
 
 @cache

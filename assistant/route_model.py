@@ -61,10 +61,9 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "pasted_here": ("its code stands here", ""),
     "names_held": ("names what stands here", ""),
     **dict.fromkeys(
-        ("definition", "definitions", "names_defined", "all_defined", "is_symbol"),
+        ("definition", "definitions", "names_defined", "all_defined", "is_symbol", "called", "own_notion"),
         ("names what is defined here", ""),
     ),
-    **dict.fromkeys(("called", "own_notion"), ("something here is called so", "")),
     "path": ("names a file here", ""),
     "keywords": ("a few words to look up", ""),
     **dict.fromkeys(("matched", "coverage", "chance", "name_in_query"), ("its words stand together here", "")),

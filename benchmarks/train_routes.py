@@ -6,11 +6,11 @@ Each question is searched in its repository's snapshot as it will be when it is 
 machine, which hears MiniLM's lower layers too, and by words alone for the logistic regression that stands in for it; so sources
 are embedded that aren't yet. Both are convex: no seed matters.
 
-The figures are leave-one-repository-out: scale, phrases and weights that judge a repository's questions have seen none of them;
-only the two numbers of the machine's calibration are learned from what was decided of all. They stand beside the shares that
-simpler ways reach: always the code, and the share of words that occur. Of each lot of questions it is told, too, how it
-is judged by what the lots before it teach, repositories held out in eight groups: how weights do with people who ask in a way
-that they haven't met. --switches adds what `manage.py export_route_switches` wrote, as training examples only.
+The figures are cross-validated by repository, in twelve groups: scale, phrases and weights that judge a repository's questions
+have seen none of them; only the two numbers of the machine's calibration are learned from what was decided of all. They stand
+beside the shares that simpler ways reach: always the code, and the share of words that occur. Of each lot of questions it is
+told, too, how it is judged by what the lots before it teach: how weights do with people who ask in a way that they haven't met.
+--switches adds what `manage.py export_route_switches` wrote, as training examples only.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ MACHINE_C = 2.0
 STATES_SCALE = 1.5
 AXES = 160
 PHRASE_SCALE = 1.5
-LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 10, 7
-LEAST_QUESTIONS_OF_A_PHRASE = 5
+LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 14, 9
+LEAST_QUESTIONS_OF_A_PHRASE = 7
 BINS = 5
-# The repositories are held out in so many groups where lots are judged by earlier ones.
-GROUPS = 8
+# In so many groups the repositories are held out.
+GROUPS = 12
 
 
 # --- learning -----------------------------------------------------------------------------------------------------------------
 
 
 def fit_mix(learned: Sequence[Example], *, with_phrases: bool = True) -> Mix:
-    """Logistic regression with an L2 penalty over standardised features and the phrases of at least five questions."""
+    """Logistic regression with an L2 penalty over standardised features and the phrases of at least seven questions."""
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -164,14 +164,13 @@ def by_machine(machine: Machine) -> Judge:
 
 
 def held_out_logits(
-    every: Sequence[Example], learn: Callable[[list[Example]], Judge], known: Sequence[Example], groups: int | None = None
+    every: Sequence[Example], learn: Callable[[list[Example]], Judge], known: Sequence[Example]
 ) -> NDArray[np.float64]:
-    """What is decided of each question by weights that learned from what is known of other repositories. groups: in how many
-    the repositories are held out; None for one by one."""
+    """What is decided of each question by weights that learned from what is known of other repositories."""
     logits = np.zeros(len(every))
     repositories = sorted({example.question.repository for example in every})
-    for group in range(groups or len(repositories)):
-        held_out = set(repositories[group :: groups or len(repositories)])
+    for group in range(min(GROUPS, len(repositories))):
+        held_out = set(repositories[group::GROUPS])
         decide = learn(judged(one for one in known if one.question.repository not in held_out))
         for place, example in enumerate(every):
             if example.question.repository in held_out:
@@ -224,7 +223,7 @@ def report_lots(every: Sequence[Example], chances: NDArray[np.float64]) -> None:
         hard = np.array([example.question.hard for example in asked])
         shares = [right[inside].mean(), right[inside][hard].mean()]
         if earlier:
-            logits = held_out_logits(asked, lambda learned: by_machine(fit_machine(learned)), earlier, GROUPS)
+            logits = held_out_logits(asked, lambda learned: by_machine(fit_machine(learned)), earlier)
             good = (chances_of(asked, logits) >= IS_CODE) == _labels(asked)
             shares += [good.mean(), good[hard].mean()]
         told = "".join(f"{share:{width}.3f}" for share, width in zip(shares, (8, 8, 17, 8), strict=False))

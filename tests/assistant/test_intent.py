@@ -13,7 +13,7 @@ import pytest
 
 from assistant.answer_log import Turn
 from assistant.intent import IS_CODE, SHOWS_EVIDENCE, Decision, choose_route
-from assistant.route_features import features, phrases, prose_of
+from assistant.route_features import features, phrases, prose_first, prose_of
 from assistant.route_kernel import MACHINE, Machine, read_machine, shipped_machine, states_of, write_machine
 from assistant.route_model import REASONS, REASONS_WITHOUT, WEIGHTS, judge, reason_of, shipped_mix
 from benchmarks.route_examples import EXAMINATION, QUESTIONS, read_questions
@@ -99,7 +99,7 @@ def test_a_question_about_anything_goes_to_general_knowledge(question: str, sear
 def test_a_name_that_is_defined_here_is_told() -> None:
     assert route(
         "What does `get_session_key` do?",
-        found("get_session_key", matched="get_session_key", strength=Strength(definition=0.9)),
+        found("get_session_key", matched="get_session_key", strength=replace(STRONG, definition=0.9, called=0.9)),
     ).reason == ("get_session_key is defined here")
 
 
@@ -187,6 +187,37 @@ def test_a_machine_that_is_written_is_read_again(tmp_path: Path) -> None:
     again = read_machine(tmp_path / "machine.npz")
     told = {"a": 4.0, "b": -1.0}, np.array([0.5, 0.25, 1.0], np.float32)
     assert again.shares(*told) == small_machine().shares(*told)
+
+
+def test_places_are_kept_within_half_of_255_steps_along_each_axis(tmp_path: Path) -> None:
+    support = np.random.default_rng(7).normal(size=(40, 4)).astype(np.float32) * np.array([1, 20, 0.01, 0], np.float32)
+    machine = replace(small_machine(), support=support, weights=np.ones(40, np.float32))
+    write_machine(machine, tmp_path / "machine.npz")
+    off = np.abs(read_machine(tmp_path / "machine.npz").support - support).max(axis=0)
+    assert (off <= np.abs(support).max(axis=0) / 127 / 2 * 1.001).all()
+    assert off[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("question", "read"),
+    [
+        ("app.use(x);\nreturn app;\n\nWhy twice?", "Why twice?\napp.use(x);\nreturn app;"),
+        ("```\nan indented world\n```\nWhat does it say?\n", "What does it say?\nan indented world"),
+        ("What does `x` do?", "What does `x` do?"),
+        ("x = 1;\ny = 2;", "x = 1;\ny = 2;"),
+    ],
+)
+def test_what_is_said_is_read_before_what_is_pasted(question: str, read: str) -> None:
+    assert prose_first(question) == read
+
+
+@pytest.mark.integration
+def test_a_question_after_a_long_paste_is_read() -> None:
+    minilm.converted()
+    paste = "for (const each of settings) { apply(each, target); }\n" * 20
+    first, second = (states_of(paste + question) for question in ("Where is apply defined?", "What is a for loop?"))
+    assert first is not None and second is not None
+    assert np.linalg.norm(first - second) > 0.5
 
 
 @pytest.mark.integration
@@ -335,10 +366,12 @@ def test_the_questions_are_many_various_and_none_alike() -> None:
     assert all(json.loads(line)["kind"] for line in QUESTIONS.read_text().splitlines())
 
 
-def test_no_repository_of_the_examination_is_learned_from() -> None:
+def test_no_repository_and_no_question_of_the_examination_is_learned_from() -> None:
     learned, examined = read_questions(), read_questions(EXAMINATION)
     assert len(examined) >= 400
     assert {question.repository for question in examined}.isdisjoint(question.repository for question in learned)
+    first, first_examined = ({each.text.strip().lower() for each in told if not each.history} for told in (learned, examined))
+    assert first_examined.isdisjoint(first)
     revisions = {each["name"] for each in json.loads(EXAMINATION.with_name("repos.json").read_text())}
     assert revisions >= {question.repository for question in examined}
 
