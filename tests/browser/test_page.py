@@ -300,6 +300,8 @@ def test_paths_and_names_without_a_number_lead_to_the_source_or_say_that_they_ar
     site.tell(answer, completed(1, 1, claims=(1, 2)), first=8)
     prose = page.locator(".prose")
     expect(prose).to_have_text(re.compile(r"It is in Application\.run of src/harbor/application\.py:171\s1\."))
+    # The words are there before they are links.
+    expect(prose.locator("a")).to_have_count(2)
     links = [link.get_attribute("href") or "" for link in prose.locator("a").all()]
     assert [link.rpartition("/")[2] for link in links] == ["application.py#L160-L169", "application.py#L171"]
     expect(prose.locator("a code")).to_have_text("Application.run")
