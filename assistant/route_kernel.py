@@ -115,11 +115,12 @@ def states_of(question: str) -> NDArray[np.float32] | None:
     from indexer.minilm import is_made
 
     layers = _lower_layers() if is_made() else None
-    return _read(layers, question) if layers else None
+    return read_by(layers, question) if layers else None
 
 
 @lru_cache(maxsize=64)
-def _read(layers: LowerLayers, question: str) -> NDArray[np.float32]:
+def read_by(layers: LowerLayers, question: str) -> NDArray[np.float32]:
+    """(768,) the same by layers that are there, as it is learned and as it is decided."""
     return layers.states(prose_first(question))
 
 

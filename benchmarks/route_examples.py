@@ -9,7 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from assistant.route_features import features, prose_first
+from assistant.route_features import features
+from assistant.route_kernel import read_by
 from assistant.route_model import EMBEDDER
 from indexer.benchmark import index_source
 from indexer.evaluation import BenchmarkRepository
@@ -86,7 +87,7 @@ def examples(questions: Sequence[Question], sources: Sequence[Path], index: Path
             snapshots[question.repository], question.text, limit=PASSAGES, history=question.history, vectors=vectors
         )
         told = features(question.text, result, question.repository, question.routes)
-        found.append(Example(question, result, told, layers.states(prose_first(question.text))))
+        found.append(Example(question, result, told, read_by(layers, question.text)))
     retriever.close()
     return found
 
