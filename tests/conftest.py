@@ -6,6 +6,7 @@ A file of tests names what it needs with a mark: `integration` (real parts and p
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from indexer.retriever import Retriever
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("sextant", deadline=None)
 hypothesis.settings.load_profile("sextant")
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
