@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from statistics import fmean
 
 from assistant import route_wording as wording
+from assistant.gazetteer import Mention, is_capital, known, named_by_word
 from assistant.language_terms import Terms, all_terms, language_terms, named_in
 from assistant.library_names import LIBRARIES, is_library_name
 from indexer.types import SearchResult
@@ -24,8 +25,13 @@ _MOST_WORDS_CONTINUING = 9
 # Words of a question that its phrases are made of, and how many words a phrase has.
 _MOST_WORDS = 40
 _LONGEST_PHRASE = 3
+# Characters of a question in which known names are looked for.
+_MOST_CHARACTERS = 1000
 # Letters and signs of a pasted line that tells where it is from: more than a bracket or `else {`.
 _SHORTEST_LINE = 10
+# Words of a question that are looked for in string literals, and how many in a row are more than chance.
+_MOST_WORDS_OF_MESSAGE = 200
+_FEWEST_WORDS_IN_STRING = 3
 # Logits beyond which an answer is there, or isn't.
 _MOST_SUPPORT = 8.0
 
@@ -38,6 +44,7 @@ def features(question: str, found: SearchResult, repository: str, routes: Sequen
         **_findings(found),
         **_technologies(question, found, repository),
         **_language_terms(question, found),
+        **_known_names(question, found, repository),
         **_names(question, found),
         **_as_written(question, found),
         **_conversation(question, found, routes),
@@ -82,33 +89,43 @@ def _wording(question: str, repository: str) -> dict[str, float]:
 def prose_of(question: str) -> str:
     """What is said, with a backtick for the code that is quoted and without the lines that are pasted; all of it where nothing
     else is said."""
-    lines = wording.QUOTED_CODE.sub("`", question).splitlines()
-    said = [line for line in lines if not wording.CODE_LINE.search(line)] if len(lines) > 1 else lines
-    return "\n".join(said) if any(line.strip(" `") for line in said) else "\n".join(lines)
+    said, pasted = _said_and_pasted(question)
+    lines = said if any(line.strip(" `") for line in said) else pasted
+    return wording.QUOTED_CODE.sub("`", "\n".join(lines))
 
 
 def prose_first(question: str) -> str:
     """What is said and then what is pasted, as MiniLM's lower layers read it: they read 64 tokens, which a paste before the
-    question would fill. The question itself where it is one line, or nothing is said in it."""
-    lines = question.splitlines()
+    question would fill."""
+    said, pasted = _said_and_pasted(question)
+    return "\n".join(line for line in (*said, *pasted) if line.strip(" `"))
+
+
+@lru_cache(maxsize=64)
+def _said_and_pasted(question: str) -> tuple[list[str], list[str]]:
+    """Its lines; a backtick is said for what stands in a fence. One line alone is said, whatever it looks like."""
     said: list[str] = []
     pasted: list[str] = []
     fenced = False
+    lines = question.splitlines()
     for line in lines:
-        if line.count("```") == 1:
-            fenced = not fenced
-        elif line.strip():
-            (pasted if fenced or wording.CODE_LINE.search(line) else said).append(line)
-    return "\n".join([*said, *pasted]) if said and len(lines) > 1 else question
+        before, fence, after = line.partition("```")
+        if not fence or "```" in after:
+            (pasted if fenced or (len(lines) > 1 and wording.CODE_LINE.search(line)) else said).append(line)
+        elif fenced:
+            pasted.append(before)
+            said += [after] if after.strip() else []
+            fenced = False
+        else:
+            said += [before, "`"] if before.strip() else ["`"]
+            # What stands after an opening fence is its language, unless it is more than a word.
+            pasted.append(after if " " in after.strip() else "")
+            fenced = True
+    return said, [line for line in pasted if line.strip()]
 
 
 def _holds_code(question: str) -> bool:
-    return bool(wording.QUOTED_CODE.search(question) or _pasted_lines(question))
-
-
-def _pasted_lines(question: str) -> list[str]:
-    lines = question.splitlines()
-    return [line for line in lines if wording.CODE_LINE.search(line)] if len(lines) > 1 else []
+    return bool(wording.QUOTED_CODE.search(question) or _said_and_pasted(question)[1])
 
 
 @cache
@@ -151,22 +168,39 @@ def _findings(found: SearchResult) -> dict[str, float]:
 
 
 def _technologies(question: str, found: SearchResult, repository: str) -> dict[str, float]:
-    """Languages and tools that the question names, without the repository itself."""
+    """Languages and software that the question names, without the repository itself."""
     own = _name_of(repository)
-    languages = [each for each in wording.LANGUAGES.findall(question) if not own.fullmatch(each)]
-    tools = [each for each in wording.TOOLS.findall(question) if not own.fullmatch(each)]
-    missing = {word.lower() for word in found.missing_terms}
+    prose = prose_of(question)[:_MOST_CHARACTERS]
+    languages = [each for each in wording.LANGUAGES.finditer(question) if not own.fullmatch(each.group())]
+    tools = [each for each in known("software").mentions(question[:_MOST_CHARACTERS]) if not own.search(each.name)]
+    software = [each for each in known("software").mentions(prose) if not own.search(each.name)]
+    words = [each for each in named_by_word(prose) if not own.search(each.name) and not _within(each, software)]
+    before = [question[: each.start()] for each in languages] + [question[: each.start] for each in tools]
+    missing, there = ({word.lower() for word in terms} for terms in (found.missing_terms, found.matched_terms))
     defined = {symbol.lower() for symbol in found.symbols}
-    libraries = wording.WITH_LIBRARY.findall(prose_of(question))
+    libraries = [
+        *wording.WITH_LIBRARY.findall(prose),
+        *(each.name for each in words if wording.BEFORE_LIBRARY.search(prose[: each.start])),
+    ]
     others = [name for name in libraries if not own.fullmatch(name) and (name.islower() or name.lower() not in defined)]
+    technologies = set(re.findall(r"\w+", " ".join(each.group() for each in languages).lower()))
+    named = [set(re.findall(r"\w+", each.name)) for each in software]
     return {
         "language": float(bool(languages)),
-        "in_language": float(bool(wording.WITH_TECHNOLOGY.search(question))),
+        "in_language": float(any(wording.BEFORE_TECHNOLOGY.search(text) for text in before)),
         "tool": float(bool(tools)),
+        "tools": min(3, len({each.name for each in software})),
+        "tool_here": min(2, sum(not there.isdisjoint(each) for each in named)),
         "with_library": float(bool(others)),
         "with_unknown": float(not missing.isdisjoint(map(str.lower, wording.WITH.findall(question)))),
-        "unknown_tool": float(not missing.isdisjoint(re.findall(r"\w+", " ".join([*languages, *tools]).lower()))),
+        "unknown_tool": float(not missing.isdisjoint(technologies.union(*named))),
+        "named_word": min(2, len(words)),
+        "named_capital": min(2, sum(is_capital(prose, each) for each in words)),
     }
+
+
+def _within(word: Mention, software: Sequence[Mention]) -> bool:
+    return any(each.start <= word.start < each.end for each in software)
 
 
 def _language_terms(question: str, found: SearchResult) -> dict[str, float]:
@@ -179,6 +213,39 @@ def _language_terms(question: str, found: SearchResult) -> dict[str, float]:
         "any_keyword": float(not said.keywords.isdisjoint(everywhere.keywords)),
         "any_construct": float(not said.constructs.isdisjoint(everywhere.constructs)),
     }
+
+
+def _known_names(question: str, found: SearchResult, repository: str) -> dict[str, float]:
+    """What the question names that is the same in every project: notions, and what languages have."""
+    prose = prose_of(question)[:_MOST_CHARACTERS]
+    own = _name_of(repository)
+    notions, names, everywhere = (
+        [each for each in known(kind).mentions(text) if not own.search(each.name)]
+        for kind, text in (("notions", prose), ("languages", prose), ("languages", question[:_MOST_CHARACTERS]))
+    )
+    lead = wording.NOTION_LEAD.match(prose)
+    asked = lead.end() if lead else None
+    missing = {word.lower() for word in found.missing_terms}
+    return {
+        "notions": min(3, sum(not each.name.isalpha() for each in notions)),
+        "asked_notion": float(any(each.start == asked for each in notions)),
+        "notion_share": _share(notions, prose),
+        "language_names": min(3, len({each.name for each in names if _is_marked(each) and " " not in each.name})),
+        "language_phrases": min(3, len({each.name for each in names if " " in each.name})),
+        "language_names_unknown": min(2, sum(not missing.isdisjoint(re.findall(r"\w+", each.name.lower())) for each in names)),
+        "language_names_pasted": min(3, len({each.name for each in everywhere if _is_marked(each)})),
+        "language_share": _share(names, prose),
+    }
+
+
+def _is_marked(mention: Mention) -> bool:
+    """Whether it looks like no ordinary word."""
+    return not (mention.name.islower() and mention.name.isalpha())
+
+
+def _share(mentions: Sequence[Mention], text: str) -> float:
+    """Of the text's characters."""
+    return sum(each.end - each.start for each in mentions) / max(1, len(text))
 
 
 def _names(question: str, found: SearchResult) -> dict[str, float]:
@@ -202,15 +269,40 @@ def _as_written(question: str, found: SearchResult) -> dict[str, float]:
     texts = [passage.text for passage in found.passages]
     names = set(wording.WHOLE_NAME.findall(question))
     held = sum(any(name in text for text in texts) for name in names)
-    pasted = [line for line in map(_tight, _pasted_lines(question)) if len(line) >= _SHORTEST_LINE]
+    pasted = [line for line in map(_tight, _said_and_pasted(question)[1]) if len(line) >= _SHORTEST_LINE]
     tight = [_tight(text) for text in texts] if pasted else []
     here = sum(any(line in text for text in tight) for line in pasted)
+    words = re.findall(r"[^\W_]+", question.lower())[:_MOST_WORDS_OF_MESSAGE]
+    run = _longest_run_in_strings(words, texts)
     return {
         "names_held": min(3, held),
         "names_not_held": min(3, len(names) - held),
         "pasted_here": here / max(1, len(pasted)),
         "pasted_elsewhere": float(bool(pasted) and not here),
+        "string_here": min(6, run),
+        "string_share": run / max(_FEWEST_WORDS_IN_STRING, len(words)),
     }
+
+
+def _longest_run_in_strings(words: Sequence[str], texts: Sequence[str]) -> int:
+    """How many of the question's words in a row stand in one string literal of what was found, as a message's words do; 0 for
+    fewer than three."""
+    size = _FEWEST_WORDS_IN_STRING
+    runs = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+    wanted, spaced = set(runs), [" ".join(run) for run in runs]
+    there: set[tuple[str, ...]] = set()
+    for text in texts:
+        small = text.lower()
+        # Most texts have none of them, which is told faster than what their strings are.
+        if any(run in small for run in spaced):
+            for literal in wording.STRING_LITERAL.findall(small):
+                said = re.findall(r"[^\W_]+", literal)
+                there.update(wanted.intersection(zip(*(said[i:] for i in range(size)), strict=False)))
+    longest = length = 0
+    for run in runs:
+        length = length + 1 if run in there else 0
+        longest = max(longest, length)
+    return longest + size - 1 if longest else 0
 
 
 def _tight(text: str) -> str:

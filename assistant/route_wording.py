@@ -19,7 +19,13 @@ HERE = _any(
     r"\b(?:ici|ce (?:projet|dépôt|code)|cette (?:bibliothèque|classe|fonction)|notre|nos)\b",
     r"\b(?:aquí|este (?:proyecto|repositorio|código)|esta (?:biblioteca|clase|función)|nuestr[oa]s?)\b",
     r"\b(?:qui|questo (?:progetto|codice|repository)|questa (?:libreria|classe|funzione)|nostr[oaie])\b",
-    "这个项目|这里|本项目|我们的|このプロジェクト|このリポジトリ|ここで|このコード|이 프로젝트|여기",
+    r"\b(?:aqui|n?este (?:projeto|repositório|código)|n?esta (?:biblioteca|classe|função)|noss[oa]s?)\b",
+    r"\b(?:deze (?:repo|repository|code|codebase|bibliotheek)|dit project|onze)\b",
+    r"\b(?:tutaj|w (?:tym )?(?:projekcie|repozytorium|kodzie)|ten projekt|ta biblioteka|nasz\w*)\b",
+    r"\b(?:burada|bu (?:proje|depo|kod|kütüphane)\w*|bizim|(?:dett?a|vårt?|våra) (?:projekt|repo)\w*)\b",
+    r"\b(?:здесь|(?:этот|этом|этого) (?:проект|репозитори|код)\w*|эт(?:а|ой|у) библиотек\w*|наш\w*)\b",
+    "这个项目|这里|本项目|我们的|这个仓库|这个库|このプロジェクト|このリポジトリ|このライブラリ|ここで|このコード",
+    "이 프로젝트|이 저장소|이 라이브러리|우리|여기",
 )
 # Whoever asks, as those who work on it or with it.
 OURS = re.compile(r"\b(?:ours?|we|us)\b", re.IGNORECASE)
@@ -45,6 +51,13 @@ NOTION = _any(
     r"^\W*(?:was (?:ist|sind|bedeutet|heißt|macht)|wozu|qu['’]est-ce qu|c['’]est quoi|qué (?:es|son|significa)"
     r"|che cos|cos['’]?è)",
     "什么是|是什么|とは(?:何|なん|$)|란 무엇",
+)
+# What stands before what is asked about, where it is a notion.
+NOTION_LEAD = re.compile(
+    r"^\W*(?:what(?:'s| is| are| does| do)|explain|define|how (?:does|do|is|are)|why (?:does|do|is|are|would)"
+    r"|when (?:is|would|should)|was (?:ist|sind)|qu['’]est-ce qu\S*|qu?é (?:es|son)|cos['’]?è)"
+    r" (?:is |an? |the |meant by |people mean by |exactly |une? |ein\w* )*",
+    re.IGNORECASE,
 )
 WORKS = _any(
     r"^\W*how (?:do|does|can|is|are) (?!the |this |our |that |it )(?:an? )?[\w./-]+(?: [\w./-]+){0,3}"
@@ -154,6 +167,8 @@ QUOTED_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 CODE_LINE = re.compile(
     r"^(?:\s+\S|.*(?:[{};,)\]>]\s*$|=>|->|::|&&|\|\||[=!<>+]=|\w\(.*\)|\$\w|[{}\[\];]|^\s*[\w-]+:(?:\s|$)|\s[|=<>] ))"
 )
+# With its quotes; shorter ones hold no message.
+STRING_LITERAL = re.compile(r"""\"(?:[^"\\\n]|\\.){8,}\"|'(?:[^'\\\n]|\\.){8,}'|`[^`\n]{8,}`""")
 CODE = re.compile(
     r"`[^`\n]+`|\w\(\w*\)|\b\w+_\w+\b|\b[a-z]+[A-Z]\w*|\b[A-Z][a-z]+[A-Z]\w*|\w(?:\.|::|->)[a-z_]\w*\(?|[{};]\s*$|--?\w[\w-]+=",
     re.MULTILINE,
@@ -173,46 +188,10 @@ LANGUAGES = _any(
     r"|julia|dart|clojure|ocaml|fortran|cobol|matlab|powershell|sql|html|css|latex|assembly|node(?:\.?js)?|jvm|\.net|awk|sed"
     r"|grep)\b|\bGo\b|\bC(?:\+\+|#)|\bin (?:c|r|go|vim)\b"
 )
-TOOLS = _any(
-    r"\b(?:git|github(?: actions?)?|gitlab(?: ci)?|bitbucket|gerrit|svn|mercurial|docker(?:file)?|podman|kubernetes|k8s"
-    r"|kubectl|vagrant|aws|s3|ec2|azure|gcp|heroku|vercel|netlify|cloudflare|fly\.io|terraform|ansible|jenkins|travis"
-    r"|circleci|sonarqube|jira|slack|confluence|grafana|prometheus|elasticsearch|opensearch|logstash|kibana|datadog"
-    r"|sentry|windows|linux|ubuntu|debian|fedora|centos|rhel|arch linux|alpine|freebsd|openbsd|macos|osx|android|ios|wsl"
-    r"|raspberry pi|posix|zsh|fish|ksh|cmd\.exe|systemd|systemctl|journalctl|journald?|cron(?:tab)?|nohup|ssh|scp|rsync"
-    r"|mosh|gpg|openssl|sudo|chmod|iptables|netcat|nmap|tcpdump|wireshark|strace|gdb|lldb|valgrind|makefiles?|autoconf"
-    r"|autoreconf|xargs|find -\w+|unzip|gzip|zstd|apt|apt-get|dnf|pacman|homebrew|brew|chocolatey|nix|flatpak|logrotate"
-    r"|entr|fzf|ripgrep|htop|btrfs|zfs|ext4|nfs|vt100|xterm|iterm2?|alacritty|kitty|wezterm|zellij|gnu screen|vim|neovim"
-    r"|nvim|emacs|helix|sublime text|vs ?code|visual studio(?: code)?|intellij|pycharm|clion|webstorm|android studio"
-    r"|eclipse|netbeans|xcode|jupyter|libreoffice|excel|(?:in|microsoft) word|powerpoint|google docs|photoshop|chrome"
-    r"|firefox|safari|chatgpt|copilot|maven|gradle(?:\.kts)?|sbt|mill|cmake|cmakelists|meson|bazel|conan|vcpkg|npm|npx"
-    r"|yarn|pnpm|bun|deno|nvm|pip|pipx|pypi|poetry|conda|venv|virtualenv|pyenv|cargo|rustup|rustc|clippy|cabal|ghc|ghcup"
-    r"|composer|packagist|rubygems|bundler|rbenv|rvm|nuget|dotnet|cocoapods|carthage|hex\.pm|rebar3|luarocks|webpack"
-    r"|rollup|esbuild|vite|turbopack|babel|gcc|g\+\+|clang|msvc|lld|mingw|proguard|r8|postgres(?:ql)?|mysql|mariadb"
-    r"|sqlite|sql server|oracle|mongodb|cassandra|dynamodb|redis|memcached|kafka|rabbitmq|nats|zeromq|snowflake|bigquery"
-    r"|hadoop|airflow|pandas|polars|numpy|tensorflow|pytorch|scikit-learn|protobuf|protocol buffers|avro|thrift|msgpack"
-    r"|yaml|toml|xml|json schema|ajv|jsonpath|xpath|xslt|csv|parquet|nginx|apache|caddy|haproxy|traefik|envoy|letsencrypt"
-    r"|certbot|curl|wget|httpie|postman|axios|httpx|aiohttp|urllib3?|okhttp|retrofit|react|redux|vue|nuxt|angular|svelte"
-    r"|solid\.?js|next\.?js|astro|jquery|tailwind|htmx|graphql|apollo|grpc|swagger|openapi|django|flask|fastapi|rails"
-    r"|sinatra|hanami|spring(?: boot)?|micronaut|quarkus|laravel|symfony|codeigniter|doctrine|koa|fastify|hapi|nest\.?js"
-    r"|asp\.net|blazor|actix|gin|gorilla/mux|puma|unicorn|uvicorn|hypercorn|daphne|gunicorn|uwsgi|pm2|nodemon|wordpress"
-    r"|drupal|jest|mocha|jasmine|cypress|playwright|puppeteer|selenium|pytest|unittest|junit|mockito|testng|rspec"
-    r"|minitest|phpunit|googletest|catch2|hibernate|nhibernate|entity framework|ef core|prisma|drizzle|typeorm|sequelize"
-    r"|sqlalchemy|gorm|sqlc|diesel|active ?record|jackson|moshi|gson|lombok|guava|vavr|log4j|slf4j|logback|glog|qt|eigen"
-    r"|abseil|akka|zio|cats[- ]effect|monix|fs2|http4s|tokio|smol|async-std|serde|rayon|argparse|docopt|celery|pydantic"
-    r"|zod|valibot|lodash|rxjs|rxjava|rxswift|moment\.?js|koin|uikit|swiftui|core data|combine framework|parsec"
-    r"|megaparsec|asciidoc(?:tor)?|sphinx|mkdocs|docbook|lsp|tree-sitter|epoll|kqueue|iocp|io_uring|libevent)\b"
-)
 # What is done with it, as a tool is named.
 WITH = re.compile(r"\b(?:with|using|use|via|in|from|to|on|into|through|mit|avec|con)\s+(?:an? |the )?(\w[\w-]+)", re.IGNORECASE)
-WITH_TECHNOLOGY = re.compile(
-    rf"\b(?:in|en|auf|mit|with|for|on) (?:plain )?(?:{LANGUAGES.pattern}|{TOOLS.pattern})", re.IGNORECASE
-)
-# The same with a library whose name is a word like others, or one in capitals: "in requests", "with BeautifulSoup".
-WITH_LIBRARY = re.compile(
-    r"(?:^|\s)(?:[Ii]n|[Ww]ith|[Uu]sing|[Vv]ia|from) (?:plain |just )?"
-    r"([A-Z]\w+|requests|express|click|rack|echo|fiber|warp|rocket|plug|phoenix|ecto|guzzle|sidekiq|jedis|scrapy|bs4"
-    r"|beautifulsoup|nuke|rocksdb|leveldb|lmdb|boost|asio|spdlog|zustand|mobx|hyper|axum|chi|cobra|ktor|dapper|starlette"
-    r"|tornado|bottle|sanic|werkzeug|jinja2?|attrs|marshmallow|cats|immer|ramda|underscore|handlebars|yargs|commander"
-    r"|winston|pino|got|undici|socket\.io|jsoup|netty|vert\.x|dagger|retrofit|volley|alamofire|moya|clap|reqwest|regex|nom"
-    r"|monolog|twig|guice|rake|thor|faraday|devise|resque|oban|broadway)\b"
-)
+# A technology comes next.
+BEFORE_TECHNOLOGY = re.compile(r"\b(?:in|en|auf|mit|with|for|on) (?:plain )?$", re.IGNORECASE)
+BEFORE_LIBRARY = re.compile(r"\b(?:in|with|using|via|from) (?:plain |just )?$", re.IGNORECASE)
+# What is done with a library, by its name in capitals: "with BeautifulSoup".
+WITH_LIBRARY = re.compile(r"(?:^|\s)(?:[Ii]n|[Ww]ith|[Uu]sing|[Vv]ia|from) (?:plain |just )?([A-Z]\w+)")

@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
 # Found by cross-validation; half and double differ by less than the noise.
 C = 0.07
-MACHINE_C = 2.0
+MACHINE_C = 4.0
 # How much more a question's states weigh in a distance than all its features together, and along how many axes they are kept.
 STATES_SCALE = 1.5
 AXES = 160
 PHRASE_SCALE = 1.5
-LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 14, 9
-LEAST_QUESTIONS_OF_A_PHRASE = 7
+LEAST_QUESTIONS_OF_A_WORD, LEAST_REPOSITORIES_OF_A_WORD = 20, 12
+LEAST_QUESTIONS_OF_A_PHRASE = 9
 BINS = 5
 # In so many groups the repositories are held out.
 GROUPS = 12
@@ -55,7 +55,7 @@ GROUPS = 12
 
 
 def fit_mix(learned: Sequence[Example], *, with_phrases: bool = True) -> Mix:
-    """Logistic regression with an L2 penalty over standardised features and the phrases of at least seven questions."""
+    """Logistic regression with an L2 penalty over standardised features and the phrases of at least nine questions."""
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression

@@ -321,6 +321,73 @@ def test_pasted_lines_are_known_that_stand_in_what_was_found(pasted: str, here: 
 
 
 @pytest.mark.parametrize(
+    ("question", "here"),
+    [
+        ("Where in this repo do we talk to Kafka?", 1.0),
+        ("Gdzie w repozytorium jest tłumaczenie?", 1.0),
+        ("Como são lidas as chaves neste projeto?", 1.0),
+        ("Где в этом проекте читаются ключи?", 1.0),
+        ("Bu projede anahtarlar nerede okunuyor?", 1.0),
+        ("이 저장소에서 키는 어디에서 읽나요?", 1.0),
+        ("What is a repository?", 0.0),
+        ("Wie klone ich ein Repository?", 0.0),
+    ],
+)
+def test_what_points_here_is_known_in_many_languages(question: str, here: float) -> None:
+    assert features(question, NOTHING, "vault")["here"] == here
+
+
+@pytest.mark.parametrize(
+    ("question", "run"),
+    [
+        ("Key 'a' has expired at 12:00, renew it first", 3),
+        ("renew it first! key x HAS EXPIRED AT noon", 3),
+        ("it has expired", 0),
+        ("def expired of key", 0),
+        ("why?", 0),
+    ],
+)
+def test_a_message_is_known_by_words_in_a_row_in_a_string_of_what_was_found(question: str, run: int) -> None:
+    text = "def expired(key):\n    # has expired at some time\n    raise Gone(f'Key {key} has expired at {when}, renew it')\n"
+    told = features(question, holding(text), "vault")
+    assert told["string_here"] == run
+    assert told["string_share"] == pytest.approx(run / max(3, len(question.replace("'", " ").replace(":", " ").split())))
+
+
+@pytest.mark.parametrize(
+    ("question", "tools", "tool"),
+    [
+        ("How do I rotate files with logrus or zerolog?", 2, 1.0),
+        ("```\nlogrus.Info(1)\n```\nWhy twice?", 0, 1.0),
+        ("How does the vault rotate?", 0, 0.0),
+        ("How do I do it in vault?", 0, 0.0),
+    ],
+)
+def test_other_software_is_known_by_its_name(question: str, tools: int, tool: float) -> None:
+    told = features(question, NOTHING, "vault")
+    assert (told["tools"], told["tool"]) == (tools, tool)
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("What is a bloom filter?", 1.0),
+        ("Explain bloom filters", 1.0),
+        ("What does the vault do with a bloom filter?", 0.0),
+        ("What is a frobnicator?", 0.0),
+    ],
+)
+def test_a_notion_is_known_that_is_asked_for_bare(question: str, asked: float) -> None:
+    assert features(question, NOTHING, "vault")["asked_notion"] == asked
+
+
+def test_what_a_language_has_is_known_in_what_is_said_and_in_what_is_pasted() -> None:
+    said, pasted = (features(text, NOTHING, "vault") for text in ("Is a WaitGroup copied?", "x := sync.WaitGroup{}\ny()\nwhy?"))
+    assert (said["language_names"], said["language_names_pasted"]) == (1, 1)
+    assert (pasted["language_names"], pasted["language_names_pasted"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
     ("question", "other"),
     [
         ("In requests, how do I retry?", 1.0),
