@@ -18,7 +18,7 @@ from pathlib import Path
 
 from assistant.route_features import Features, features, phrases
 from assistant.route_kernel import chance_of, shipped_machine, states_of
-from indexer.types import SearchResult
+from indexer.types import SearchResult, Strength
 
 WEIGHTS = Path(__file__).with_name("route_weights.json")
 # The embedder whose lower layers the machine knows.
@@ -149,6 +149,12 @@ def judge(question: str, found: SearchResult, repository: str, routes: Sequence[
     logit, shares = shipped_mix().shares(told, question) if states is None else shipped_machine().shares(told, states)
     chance = chance_of(logit)
     return Judgement(chance, reason_of(shares, told, code=chance >= 0.5), "words" if states is None else "states", told)
+
+
+def warm_up() -> None:
+    """Read weights, lists of names and layers, so that the first question needn't wait for them (0.4 s)."""
+    for embedder in (EMBEDDER, ""):
+        judge("What is it?", SearchResult((), (), False, strength=Strength(embedder=embedder)), "warm-up")
 
 
 def reason_of(shares: Mapping[str, float], told: Features, *, code: bool) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from assistant.answer_log import Turn
+from assistant.gazetteer import known
 from assistant.intent import IS_CODE, SHOWS_EVIDENCE, Decision, choose_route
 from assistant.route_features import features, phrases, prose_first, prose_of
 from assistant.route_kernel import MACHINE, Machine, read_machine, shipped_machine, states_of, write_machine
-from assistant.route_model import REASONS, REASONS_WITHOUT, WEIGHTS, judge, reason_of, shipped_mix
+from assistant.route_model import REASONS, REASONS_WITHOUT, WEIGHTS, judge, reason_of, shipped_mix, warm_up
 from benchmarks.route_examples import EXAMINATION, QUESTIONS, read_questions
 from indexer import minilm
 from indexer.types import Origin, Passage, SearchResult, Strength
@@ -441,6 +442,15 @@ def test_no_repository_and_no_question_of_the_examination_is_learned_from() -> N
     assert first_examined.isdisjoint(first)
     revisions = {each["name"] for each in json.loads(EXAMINATION.with_name("repos.json").read_text())}
     assert revisions >= {question.repository for question in examined}
+
+
+def test_what_a_first_decision_needs_can_be_read_ahead() -> None:
+    known.cache_clear()
+    shipped_mix.cache_clear()
+    warm_up()
+    missed = known.cache_info().misses, shipped_mix.cache_info().misses
+    judge("What is a bloom filter?", NOTHING, "vault")
+    assert (known.cache_info().misses, shipped_mix.cache_info().misses) == missed == (4, 1)
 
 
 def test_a_decision_needs_no_scikit_learn_and_no_torch(tmp_path: Path) -> None:

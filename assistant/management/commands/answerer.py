@@ -16,7 +16,7 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from assistant import interpreter
+from assistant import interpreter, route_model
 from assistant.answerer import Answerer
 from assistant.endpoints import watch_endpoints
 from indexer.errors import IndexerError
@@ -41,11 +41,13 @@ class Command(BaseCommand):
 
 
 def warm_up(retriever: Retriever) -> None:
-    """In a thread of its own: answering begins at once, and the first question finds torch and the embedder loaded."""
+    """In a thread of its own: answering begins at once, and the first question finds torch, the embedder and what chooses its
+    route loaded."""
     try:
         retriever.warm_up(settings.EMBEDDER)
     except IndexerError as error:
         logger.warning("searching without vectors: %s", error)
+    route_model.warm_up()
     interpreter.settle()
 
 
