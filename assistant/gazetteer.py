@@ -4,6 +4,7 @@
 
 - `software.txt`: libraries, tools, services and formats whose name means nothing else ("logrus", "spring boot").
 - `software_words.txt`: those whose name is a word, too ("express", "click"); they count where the sentence uses one as a name.
+  Words that are hardly ever names in benchmarks/routes/questions.jsonl ("write", "path") are left out.
 - `languages.txt`: what is a language's own: its library, its run time, its tools ("WaitGroup", "go test -run").
 - `notions.txt`: what is the same in every project ("bloom filter", "retry budget").
 
