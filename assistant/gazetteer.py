@@ -31,6 +31,8 @@ _BEFORE = re.compile(
     r" (?:plain |just )?$",
     re.IGNORECASE,
 )
+# More characters than what stands before a name can have.
+_NEAR = 24
 _AFTER = re.compile(
     r"['’]s\b| (?:apps?|servers?|applications?|projects?|configs?|commands?|routes?|routers?|middlewares?|tests?|components?"
     r"|filters?|plugins?|quer(?:y|ies)|vs|or)\b"
@@ -86,7 +88,7 @@ class Gazetteer:
             following = [second for second in tokens[i + 1].spellings if second in by_second] if i + 1 < len(tokens) else []
             rests = [rest for second in following for rest in by_second[second] if _go_on(rest, tokens, i + 1)]
             if rests:
-                return (first, *max(rests, key=len))
+                return (first, *max(rests, key=lambda rest: (len(rest), sum(map(len, rest)))))
             if "" in by_second:
                 return (first,)
         return ()
@@ -108,7 +110,7 @@ def _spellings(written: str) -> tuple[str, ...]:
     while joint := _JOINT.search(beginnings[-1]):
         beginnings.append(beginnings[-1][: joint.start()])
     each = [spelling for beginning in beginnings for spelling in (beginning, beginning.lower())]
-    return tuple(dict.fromkeys([*each, beginnings[-1].lower().removesuffix("s")]))
+    return tuple(dict.fromkeys([*each, beginnings[-1].lower().removesuffix("s") or written]))
 
 
 @cache
@@ -124,9 +126,14 @@ def named_by_word(text: str) -> list[Mention]:
     return [
         mention
         for mention in known("software_words").mentions(text)
-        if _BEFORE.search(text[: mention.start]) or _AFTER.match(text[mention.end :]) or is_capital(text, mention)
+        if _BEFORE.search(just_before(text, mention.start)) or _AFTER.match(text[mention.end :]) or is_capital(text, mention)
     ]
 
 
 def is_capital(text: str, mention: Mention) -> bool:
-    return text[mention.start].isupper() and re.search(r"[\w,] $", text[: mention.start]) is not None
+    return text[mention.start].isupper() and re.search(r"[\w,] $", just_before(text, mention.start)) is not None
+
+
+def just_before(text: str, start: int) -> str:
+    """The last words before a place, for an expression that ends there: a search from the text's beginning takes long."""
+    return text[max(0, start - _NEAR) : start]

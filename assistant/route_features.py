@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from statistics import fmean
 
 from assistant import route_wording as wording
-from assistant.gazetteer import Mention, is_capital, known, named_by_word
+from assistant.gazetteer import Mention, is_capital, just_before, known, named_by_word
 from assistant.language_terms import Terms, all_terms, language_terms, named_in
 from assistant.library_names import LIBRARIES, is_library_name
 from indexer.types import SearchResult
@@ -86,6 +86,7 @@ def _wording(question: str, repository: str) -> dict[str, float]:
     }
 
 
+@lru_cache(maxsize=64)
 def prose_of(question: str) -> str:
     """What is said, with a backtick for the code that is quoted and without the lines that are pasted; all of it where nothing
     else is said."""
@@ -175,19 +176,19 @@ def _technologies(question: str, found: SearchResult, repository: str) -> dict[s
     tools = [each for each in known("software").mentions(question[:_MOST_CHARACTERS]) if not own.search(each.name)]
     software = [each for each in known("software").mentions(prose) if not own.search(each.name)]
     words = [each for each in named_by_word(prose) if not own.search(each.name) and not _within(each, software)]
-    before = [question[: each.start()] for each in languages] + [question[: each.start] for each in tools]
+    starts = [each.start() for each in languages] + [each.start for each in tools]
     missing, there = ({word.lower() for word in terms} for terms in (found.missing_terms, found.matched_terms))
     defined = {symbol.lower() for symbol in found.symbols}
     libraries = [
         *wording.WITH_LIBRARY.findall(prose),
-        *(each.name for each in words if wording.BEFORE_LIBRARY.search(prose[: each.start])),
+        *(each.name for each in words if wording.BEFORE_LIBRARY.search(just_before(prose, each.start))),
     ]
     others = [name for name in libraries if not own.fullmatch(name) and (name.islower() or name.lower() not in defined)]
     technologies = set(re.findall(r"\w+", " ".join(each.group() for each in languages).lower()))
     named = [set(re.findall(r"\w+", each.name)) for each in software]
     return {
         "language": float(bool(languages)),
-        "in_language": float(any(wording.BEFORE_TECHNOLOGY.search(text) for text in before)),
+        "in_language": float(any(wording.BEFORE_TECHNOLOGY.search(just_before(question, start)) for start in starts)),
         "tool": float(bool(tools)),
         "tools": min(3, len({each.name for each in software})),
         "tool_here": min(2, sum(not there.isdisjoint(each) for each in named)),
